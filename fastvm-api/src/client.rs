@@ -1,0 +1,58 @@
+//! The root of the resource tree. Its resources are generated, in `generated/root.rs`.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::Transport;
+
+/// The root of the resource tree: `client.vms().launch()`, `client.health()`.
+///
+/// Cheap to clone; clones share one transport.
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    base_url: String,
+    http: reqwest::Client,
+    transport: Arc<dyn Transport>,
+}
+
+impl Client {
+    /// A client that hands every request to `transport`.
+    ///
+    /// `base_url` is where the API lives, such as `https://api.fastvm.org`; paths are appended to
+    /// it. `http` only builds requests: what sends them is the transport.
+    pub fn new(base_url: &str, http: reqwest::Client, transport: Arc<dyn Transport>) -> Self {
+        let base_url = base_url.trim_end_matches('/').to_owned();
+        let shared = Arc::new(Shared {
+            base_url,
+            http,
+            transport,
+        });
+        Self { shared }
+    }
+
+    /// Where the API lives, without a trailing slash.
+    pub fn base_url(&self) -> &str {
+        &self.shared.base_url
+    }
+
+    /// What this client sends its requests with.
+    pub fn transport(&self) -> &Arc<dyn Transport> {
+        &self.shared.transport
+    }
+
+    pub(crate) fn http(&self) -> &reqwest::Client {
+        &self.shared.http
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("base_url", &self.shared.base_url)
+            .finish_non_exhaustive()
+    }
+}

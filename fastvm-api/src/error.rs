@@ -1,0 +1,554 @@
+//! The one error type, for generated calls and overrides alike.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use serde_json::Value;
+
+use crate::types::VmStatus;
+use crate::{CallInfo, Operation};
+
+/// The result of everything that can fail here.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why something failed, what it was about, and what is known of its side effects.
+///
+/// `Display` says it in one line; [`source`](StdError::source) has the cause, and `Debug` prints
+/// both, since that is what a failing `main` shows. Signed URLs, keys and other secrets are in
+/// neither.
+///
+/// ```
+/// # use fastvm_api::{Error, ErrorKind, Outcome};
+/// # fn launch() -> Result<(), Error> { Err(Error::new(ErrorKind::Connect, "connection refused")) }
+/// match launch() {
+///     Err(error) if error.is_rate_limited() => println!("later: {:?}", error.retry_after()),
+///     Err(error) if error.outcome() == Outcome::NotSent => println!("nothing happened: {error}"),
+///     other => other?,
+/// }
+/// # Ok::<(), Error>(())
+/// ```
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    operation: Option<&'static Operation>,
+    vm_id: Option<String>,
+    vm_status: Option<VmStatus>,
+    path: Option<String>,
+    status: Option<StatusCode>,
+    headers: HeaderMap,
+    code: Option<String>,
+    body: Bytes,
+    outcome: Option<Outcome>,
+    attempts: u32,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// What sort of failure an [`Error`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The client cannot be made: no API key, a base URL that is none, no certificates.
+    Config,
+    /// An argument was refused before anything was sent.
+    InvalidInput,
+    /// No connection to the service came about.
+    Connect,
+    /// The connection broke before the answer was whole.
+    Connection,
+    /// An attempt took longer than its time limit.
+    Timeout,
+    /// The service answered a status other than 2xx: see [`Error::status`].
+    Status,
+    /// A successful answer has another shape than documented.
+    Decode,
+    /// The events of a command ended without its exit, or could not be read.
+    Stream,
+    /// The VM ended in a state that it cannot become `running` from.
+    Launch,
+    /// The VM was not `running` when the time to wait was over.
+    NotReady,
+    /// A command in the VM failed: it exited with another code than 0, or was timed out.
+    Command,
+    /// A file or folder, in the VM or on this machine, does not exist.
+    NotFound,
+    /// A file or folder on this machine cannot be read or written.
+    Io,
+    /// A file did not get from here to there, or not as a whole.
+    Transfer,
+}
+
+/// What is known of the side effects of a call that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// It provably never reached the service: nothing happened.
+    NotSent,
+    /// The service refused it: nothing happened.
+    Rejected,
+    /// It may have happened, in part or as a whole.
+    Unknown,
+}
+
+/// How much of an answer's body an error keeps.
+const KEPT_BODY: usize = 64 * 1024;
+
+/// For those who make errors: a [`Transport`](crate::Transport), an override.
+impl Error {
+    /// An error with a message: one lower-case line that says what failed and what to do.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            message: message.into(),
+            operation: None,
+            vm_id: None,
+            vm_status: None,
+            path: None,
+            status: None,
+            headers: HeaderMap::new(),
+            code: None,
+            body: Bytes::new(),
+            outcome: None,
+            attempts: 1,
+            source: None,
+        }))
+    }
+
+    /// An error of an answer whose status is not 2xx. Reads what is left of its body.
+    pub async fn from_response(mut response: reqwest::Response, call: &CallInfo) -> Self {
+        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+        let mut body = Vec::new();
+        // A body that breaks off is still an answer with this status.
+        while let Ok(Some(chunk)) = response.chunk().await {
+            body.extend_from_slice(&chunk);
+            if body.len() >= KEPT_BODY {
+                break;
+            }
+        }
+        let (code, message) = read_body(&body);
+        let message = message.unwrap_or_else(|| match status.is_redirection() {
+            true => {
+                "the service answered a redirect, which is not followed: is the base URL right?"
+                    .to_owned()
+            }
+            false => String::new(),
+        });
+        let mut error = Self::new(ErrorKind::Status, message)
+            .with_call(call)
+            .with_answer(status, headers)
+            .with_body(body);
+        error.0.code = code;
+        error
+    }
+
+    /// The operation and the VM that the failed call was about.
+    pub fn with_call(self, call: &CallInfo) -> Self {
+        let error = self.with_operation(call.operation());
+        match call.vm_id() {
+            Some(id) => error.with_vm_id(id),
+            None => error,
+        }
+    }
+
+    /// The operation that failed.
+    pub fn with_operation(mut self, operation: &'static Operation) -> Self {
+        self.0.operation = Some(operation);
+        self
+    }
+
+    /// The VM it is about.
+    pub fn with_vm_id(mut self, id: impl Into<String>) -> Self {
+        self.0.vm_id = Some(id.into());
+        self
+    }
+
+    /// The status the VM was in when last seen.
+    pub fn with_vm_status(mut self, status: VmStatus) -> Self {
+        self.0.vm_status = Some(status);
+        self
+    }
+
+    /// The file or folder it is about.
+    pub fn with_path(mut self, path: impl Into<String>) -> Self {
+        self.0.path = Some(path.into());
+        self
+    }
+
+    /// The status and headers of the answer.
+    pub fn with_answer(mut self, status: StatusCode, headers: HeaderMap) -> Self {
+        self.0.status = Some(status);
+        self.0.headers = headers;
+        self
+    }
+
+    /// The body of the answer; its beginning is kept.
+    pub fn with_body(mut self, body: impl Into<Bytes>) -> Self {
+        let mut body = body.into();
+        body.truncate(KEPT_BODY);
+        self.0.body = body;
+        self
+    }
+
+    /// What is known of its side effects, where the kind does not say.
+    pub fn with_outcome(mut self, outcome: Outcome) -> Self {
+        self.0.outcome = Some(outcome);
+        self
+    }
+
+    /// How often it was tried.
+    pub fn with_attempts(mut self, attempts: u32) -> Self {
+        self.0.attempts = attempts;
+        self
+    }
+
+    /// What caused it.
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+}
+
+/// For those who handle errors.
+impl Error {
+    /// What sort of failure it is.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// What is known of the side effects of the failed call.
+    ///
+    /// [`NotSent`](Outcome::NotSent) if it never left, [`Rejected`](Outcome::Rejected) for a 4xx
+    /// answer other than 408, else [`Unknown`](Outcome::Unknown).
+    pub fn outcome(&self) -> Outcome {
+        if let Some(outcome) = self.0.outcome {
+            return outcome;
+        }
+        match (self.0.kind, self.0.status) {
+            (ErrorKind::Config | ErrorKind::InvalidInput | ErrorKind::Connect, _) => {
+                Outcome::NotSent
+            }
+            (ErrorKind::Status, Some(StatusCode::REQUEST_TIMEOUT)) => Outcome::Unknown,
+            (ErrorKind::Status, Some(status)) if status.is_client_error() => Outcome::Rejected,
+            _ => Outcome::Unknown,
+        }
+    }
+
+    /// The HTTP status of the answer, if there was one.
+    pub fn status(&self) -> Option<StatusCode> {
+        self.0.status
+    }
+
+    /// The headers of the answer; empty if there was none.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.0.headers
+    }
+
+    /// The body of the answer, up to 64 KiB of it, whatever it holds.
+    pub fn body(&self) -> &[u8] {
+        &self.0.body
+    }
+
+    /// The machine-readable code in the answer's body, such as `guest_umount_busy`.
+    pub fn code(&self) -> Option<&str> {
+        self.0.code.as_deref()
+    }
+
+    /// What the service says of the failure, or else what this crate does.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The id under which the service knows the request, for its support.
+    pub fn request_id(&self) -> Option<&str> {
+        let headers = ["x-request-id", "request-id", "x-amzn-requestid"];
+        headers
+            .iter()
+            .find_map(|name| self.0.headers.get(*name)?.to_str().ok())
+    }
+
+    /// How long the service asks to wait before another attempt: `retry-after-ms`, or else
+    /// `Retry-After` in seconds or as a date.
+    pub fn retry_after(&self) -> Option<Duration> {
+        retry_after(&self.0.headers, SystemTime::now())
+    }
+
+    /// The operation that failed, if it is one of the API's.
+    pub fn operation(&self) -> Option<&'static Operation> {
+        self.0.operation
+    }
+
+    /// The VM it is about.
+    pub fn vm_id(&self) -> Option<&str> {
+        self.0.vm_id.as_deref()
+    }
+
+    /// The status the VM was in when last seen, where a wait for it failed.
+    pub fn vm_status(&self) -> Option<&VmStatus> {
+        self.0.vm_status.as_ref()
+    }
+
+    /// The file or folder it is about, in the VM or on this machine.
+    pub fn path(&self) -> Option<&str> {
+        self.0.path.as_deref()
+    }
+
+    /// How many times the call was tried.
+    pub fn attempts(&self) -> u32 {
+        self.0.attempts
+    }
+
+    /// What the call was about does not exist: a 404, or a missing file or folder.
+    pub fn is_not_found(&self) -> bool {
+        self.0.kind == ErrorKind::NotFound || self.has_status(StatusCode::NOT_FOUND)
+    }
+
+    /// The key is missing or not known: a 401.
+    pub fn is_unauthorized(&self) -> bool {
+        self.has_status(StatusCode::UNAUTHORIZED)
+    }
+
+    /// The key does not allow this: a 403.
+    pub fn is_forbidden(&self) -> bool {
+        self.has_status(StatusCode::FORBIDDEN)
+    }
+
+    /// The state of the resource rules this out: a 409.
+    pub fn is_conflict(&self) -> bool {
+        self.has_status(StatusCode::CONFLICT)
+    }
+
+    /// Too many requests: a 429.
+    pub fn is_rate_limited(&self) -> bool {
+        self.has_status(StatusCode::TOO_MANY_REQUESTS)
+    }
+
+    /// A fault of the service: a 5xx.
+    pub fn is_server_error(&self) -> bool {
+        self.0.status.is_some_and(|status| status.is_server_error())
+    }
+
+    /// Time ran out: for an attempt, for a VM to be ready, or by a 408 or 504 of the service.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self.0.kind, ErrorKind::Timeout | ErrorKind::NotReady)
+            || self.has_status(StatusCode::REQUEST_TIMEOUT)
+            || self.has_status(StatusCode::GATEWAY_TIMEOUT)
+    }
+
+    /// No connection came about.
+    pub fn is_connect(&self) -> bool {
+        self.0.kind == ErrorKind::Connect
+    }
+
+    /// An argument was refused before anything was sent.
+    pub fn is_invalid_input(&self) -> bool {
+        self.0.kind == ErrorKind::InvalidInput
+    }
+
+    fn has_status(&self, status: StatusCode) -> bool {
+        self.0.kind == ErrorKind::Status && self.0.status == Some(status)
+    }
+
+    /// What to do about it, where that is plain.
+    fn hint(&self) -> Option<&'static str> {
+        Some(match (self.0.kind, self.0.status?) {
+            (ErrorKind::Status, StatusCode::UNAUTHORIZED) => "check the API key (FASTVM_API_KEY)",
+            (ErrorKind::Status, StatusCode::FORBIDDEN) => "the API key does not allow this",
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &*self.0;
+        let mut parts: Vec<String> = Vec::new();
+        let subject = match (inner.operation, &inner.vm_id) {
+            (Some(operation), Some(vm)) => Some(format!("{} of VM {vm}", operation.id)),
+            (Some(operation), None) => Some(operation.id.to_owned()),
+            (None, Some(vm)) => Some(format!("VM {vm}")),
+            (None, None) => None,
+        };
+        parts.extend(subject);
+        parts.extend(inner.path.as_ref().map(|path| format!("{path:?}")));
+        parts.extend(inner.status.map(|status| status.to_string()));
+        if !inner.message.is_empty() {
+            // One line, whatever the service sent.
+            parts.push(
+                inner
+                    .message
+                    .split_whitespace()
+                    .collect::<Vec<_>>()
+                    .join(" "),
+            );
+        }
+        parts.extend(self.hint().map(str::to_owned));
+        write!(f, "{}", parts.join(": "))?;
+        if let Some(status) = &inner.vm_status {
+            write!(f, " (last status: {status})")?;
+        }
+        if inner.attempts > 1 {
+            write!(f, " (after {} attempts)", inner.attempts)?;
+        }
+        if let Some(id) = self.request_id() {
+            write!(f, " (request {id})")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")?;
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// Code and message of an error body: `error` is a text, a code, or an object of both; `message`,
+/// `detail` and `code` stand beside it.
+fn read_body(body: &[u8]) -> (Option<String>, Option<String>) {
+    let Ok(body) = serde_json::from_slice::<Value>(body) else {
+        return (None, None);
+    };
+    let error = body.get("error");
+    let text = |node: Option<&Value>, key: &str| Some(node?.get(key)?.as_str()?.to_owned());
+    let error_text = error.and_then(Value::as_str);
+    let is_code = |text: &&str| text.contains('_') && !text.contains(char::is_whitespace);
+    let code = text(Some(&body), "code")
+        .or_else(|| text(error, "code"))
+        .or_else(|| error_text.filter(is_code).map(str::to_owned));
+    let message = text(Some(&body), "message")
+        .or_else(|| text(error, "message"))
+        .or_else(|| text(Some(&body), "detail"))
+        .or_else(|| error_text.map(str::to_owned));
+    (code, message)
+}
+
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
+    let millis = text("retry-after-ms").and_then(|text| text.parse::<f64>().ok());
+    if let Some(millis) = millis {
+        return Duration::try_from_secs_f64(millis / 1000.0).ok();
+    }
+    let text = text("retry-after")?;
+    if let Ok(seconds) = text.parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds).ok();
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    // A date in the past: at once.
+    Some(date.duration_since(now).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(text: &str) -> (Option<String>, Option<String>) {
+        read_body(text.as_bytes())
+    }
+
+    fn some(code: Option<&str>, message: Option<&str>) -> (Option<String>, Option<String>) {
+        (code.map(str::to_owned), message.map(str::to_owned))
+    }
+
+    #[test]
+    fn every_form_of_error_body_is_understood() {
+        assert_eq!(
+            body(r#"{"error":"no such VM"}"#),
+            some(None, Some("no such VM"))
+        );
+        assert_eq!(
+            body(r#"{"error":"guest_umount_busy"}"#),
+            some(Some("guest_umount_busy"), Some("guest_umount_busy"))
+        );
+        assert_eq!(
+            body(r#"{"error":{"message":"no","code":"nope"}}"#),
+            some(Some("nope"), Some("no"))
+        );
+        assert_eq!(
+            body(r#"{"detail":"why","code":"c"}"#),
+            some(Some("c"), Some("why"))
+        );
+        assert_eq!(
+            body(r#"{"message":"m","error":"a_b"}"#),
+            some(Some("a_b"), Some("m"))
+        );
+        assert_eq!(body("<html>502</html>"), some(None, None));
+        assert_eq!(body("[1]"), some(None, None));
+    }
+
+    #[test]
+    fn a_wait_is_read_in_all_its_forms() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_770);
+        let wait = |pairs: &[(&'static str, &str)]| {
+            let headers = pairs
+                .iter()
+                .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()));
+            retry_after(&headers.collect(), now)
+        };
+        assert_eq!(wait(&[("retry-after", "3")]), Some(Duration::from_secs(3)));
+        assert_eq!(
+            wait(&[("retry-after", "3"), ("retry-after-ms", "250")]),
+            Some(Duration::from_millis(250))
+        );
+        assert_eq!(
+            wait(&[("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT")]),
+            Some(Duration::from_secs(7))
+        );
+        assert_eq!(
+            wait(&[("retry-after", "Sun, 06 Nov 1994 08:49:00 GMT")]),
+            Some(Duration::ZERO)
+        );
+        assert_eq!(wait(&[("retry-after", "-1")]), None);
+        assert_eq!(wait(&[("retry-after", "soon")]), None);
+        assert_eq!(wait(&[]), None);
+    }
+
+    #[test]
+    fn the_outcome_follows_from_kind_and_status() {
+        let status = |code| {
+            let status = StatusCode::from_u16(code).unwrap();
+            Error::new(ErrorKind::Status, "")
+                .with_answer(status, HeaderMap::new())
+                .outcome()
+        };
+        assert_eq!(status(400), Outcome::Rejected);
+        assert_eq!(status(429), Outcome::Rejected);
+        assert_eq!(status(408), Outcome::Unknown);
+        assert_eq!(status(502), Outcome::Unknown);
+        assert_eq!(
+            Error::new(ErrorKind::Connect, "").outcome(),
+            Outcome::NotSent
+        );
+        assert_eq!(
+            Error::new(ErrorKind::Timeout, "").outcome(),
+            Outcome::Unknown
+        );
+    }
+
+    #[test]
+    fn display_is_one_line_and_debug_tells_the_cause() {
+        let error = Error::new(ErrorKind::Connection, "cut\noff")
+            .with_vm_id("vm-1")
+            .with_attempts(3)
+            .with_source(std::io::Error::other("reset"));
+        assert_eq!(error.to_string(), "VM vm-1: cut off (after 3 attempts)");
+        assert_eq!(
+            format!("{error:?}"),
+            "VM vm-1: cut off (after 3 attempts): reset"
+        );
+    }
+}

@@ -1,0 +1,60 @@
+// Generated from openapi.yaml by `cargo xtask regen`. Edits are lost: change the document.
+
+//! Calls on pricing.
+
+use crate::Client;
+use crate::{ResponseValue, Result, operations};
+use crate::call::{Call, Pending};
+use crate::types;
+
+/// The calls on pricing: `client.pricing()`.
+#[derive(Clone, Debug)]
+pub struct Pricing {
+    client: Client,
+}
+
+impl Pricing {
+    pub(crate) fn new(client: &Client) -> Self {
+        Self { client: client.clone() }
+    }
+
+    /// Retrieve the list prices.
+    ///
+    /// Returns the public list prices of compute and of volume storage. Needs no API key.
+    ///
+    /// Sends `GET /v1/pricing`.
+    pub fn retrieve(&self) -> Retrieve {
+        Retrieve::new(&self.client)
+    }
+}
+
+/// Retrieve the list prices.
+///
+/// Made by `client.pricing().retrieve(..)`; sends `GET /v1/pricing` when awaited. `.send()` answers status and headers too.
+#[derive(Clone, Debug)]
+#[must_use = "a request does nothing until it is awaited"]
+pub struct Retrieve {
+    call: Call,
+}
+
+impl Retrieve {
+    pub(crate) fn new(client: &Client) -> Self {
+        Self { call: Call::new(client) }
+    }
+
+    crate::__call_options!(call);
+    /// Sends the request and answers the body with status and headers.
+    pub async fn send(self) -> Result<ResponseValue<types::PricingResponse>> {
+        let exchange = self.call.begin(&operations::GET_PRICING, &[])?;
+        let answer = exchange.raw.get_pricing().await;
+        exchange.finish(answer)
+    }
+}
+
+impl IntoFuture for Retrieve {
+    type Output = Result<types::PricingResponse>;
+    type IntoFuture = Pending<types::PricingResponse>;
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { Ok(self.send().await?.into_inner()) })
+    }
+}

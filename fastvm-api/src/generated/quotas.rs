@@ -1,0 +1,61 @@
+// Generated from openapi.yaml by `cargo xtask regen`. Edits are lost: change the document.
+
+//! Calls on quotas.
+
+use crate::Client;
+use crate::{ResponseValue, Result, operations};
+use crate::call::{Call, Pending};
+use crate::types;
+
+/// The calls on quotas: `client.quotas()`.
+#[derive(Clone, Debug)]
+pub struct Quotas {
+    client: Client,
+}
+
+impl Quotas {
+    pub(crate) fn new(client: &Client) -> Self {
+        Self { client: client.clone() }
+    }
+
+    /// Retrieve the quotas of the org.
+    ///
+    /// Returns the limits of the caller's org and what it uses of them now, in two objects of
+    /// the same shape.
+    ///
+    /// Sends `GET /v1/org/quotas`.
+    pub fn retrieve(&self) -> Retrieve {
+        Retrieve::new(&self.client)
+    }
+}
+
+/// Retrieve the quotas of the org.
+///
+/// Made by `client.quotas().retrieve(..)`; sends `GET /v1/org/quotas` when awaited. `.send()` answers status and headers too.
+#[derive(Clone, Debug)]
+#[must_use = "a request does nothing until it is awaited"]
+pub struct Retrieve {
+    call: Call,
+}
+
+impl Retrieve {
+    pub(crate) fn new(client: &Client) -> Self {
+        Self { call: Call::new(client) }
+    }
+
+    crate::__call_options!(call);
+    /// Sends the request and answers the body with status and headers.
+    pub async fn send(self) -> Result<ResponseValue<types::OrgQuotaUsage>> {
+        let exchange = self.call.begin(&operations::GET_ORG_QUOTAS, &[])?;
+        let answer = exchange.raw.get_org_quotas().await;
+        exchange.finish(answer)
+    }
+}
+
+impl IntoFuture for Retrieve {
+    type Output = Result<types::OrgQuotaUsage>;
+    type IntoFuture = Pending<types::OrgQuotaUsage>;
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { Ok(self.send().await?.into_inner()) })
+    }
+}

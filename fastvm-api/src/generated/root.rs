@@ -1,0 +1,87 @@
+// Generated from openapi.yaml by `cargo xtask regen`. Edits are lost: change the document.
+
+//! The calls that belong to no resource.
+
+use crate::Client;
+use crate::{ResponseValue, Result, operations};
+use crate::call::{Call, Pending};
+use crate::types;
+
+/// The resources of the API.
+impl Client {
+    /// The calls on vms.
+    pub fn vms(&self) -> crate::vms::Vms {
+        crate::vms::Vms::new(self)
+    }
+
+    /// The calls on volumes.
+    pub fn volumes(&self) -> crate::volumes::Volumes {
+        crate::volumes::Volumes::new(self)
+    }
+
+    /// The calls on me.
+    pub fn me(&self) -> crate::me::Me {
+        crate::me::Me::new(self)
+    }
+
+    /// The calls on snapshots.
+    pub fn snapshots(&self) -> crate::snapshots::Snapshots {
+        crate::snapshots::Snapshots::new(self)
+    }
+
+    /// The calls on snapshot imports.
+    pub fn snapshot_imports(&self) -> crate::snapshot_imports::SnapshotImports {
+        crate::snapshot_imports::SnapshotImports::new(self)
+    }
+
+    /// The calls on quotas.
+    pub fn quotas(&self) -> crate::quotas::Quotas {
+        crate::quotas::Quotas::new(self)
+    }
+
+    /// The calls on pricing.
+    pub fn pricing(&self) -> crate::pricing::Pricing {
+        crate::pricing::Pricing::new(self)
+    }
+
+    /// Check that the service is up.
+    ///
+    /// Answers 200 if the service is up. Useful as a cheap first call that opens the HTTP/2
+    /// connection before it is needed.
+    ///
+    /// Sends `GET /healthz`.
+    pub fn health(&self) -> Health {
+        Health::new(self)
+    }
+}
+
+/// Check that the service is up.
+///
+/// Made by `client.health(..)`; sends `GET /healthz` when awaited. `.send()` answers status and headers too.
+#[derive(Clone, Debug)]
+#[must_use = "a request does nothing until it is awaited"]
+pub struct Health {
+    call: Call,
+}
+
+impl Health {
+    pub(crate) fn new(client: &Client) -> Self {
+        Self { call: Call::new(client) }
+    }
+
+    crate::__call_options!(call);
+    /// Sends the request and answers the body with status and headers.
+    pub async fn send(self) -> Result<ResponseValue<types::HealthResponse>> {
+        let exchange = self.call.begin(&operations::GET_HEALTH, &[])?;
+        let answer = exchange.raw.get_health().await;
+        exchange.finish(answer)
+    }
+}
+
+impl IntoFuture for Health {
+    type Output = Result<types::HealthResponse>;
+    type IntoFuture = Pending<types::HealthResponse>;
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { Ok(self.send().await?.into_inner()) })
+    }
+}

@@ -1,0 +1,377 @@
+// Generated from openapi.yaml by `cargo xtask regen`. Edits are lost: change the document.
+
+//! Calls on snapshot imports.
+
+use crate::Client;
+use crate::{ResponseValue, Result, operations};
+use crate::call::{Call, Pending};
+use crate::types;
+
+/// The calls on snapshot imports: `client.snapshot_imports()`.
+#[derive(Clone, Debug)]
+pub struct SnapshotImports {
+    client: Client,
+}
+
+impl SnapshotImports {
+    pub(crate) fn new(client: &Client) -> Self {
+        Self { client: client.clone() }
+    }
+
+    /// List the snapshot imports of the org.
+    ///
+    /// Returns all imports of the caller's org in whatever state, newest first by
+    /// `createdAt`.
+    ///
+    /// Sends `GET /v1/snapshot-imports`.
+    pub fn list(&self) -> List {
+        List::new(&self.client)
+    }
+
+    /// Import an image or a Dockerfile build as a snapshot.
+    ///
+    /// Starts an import, which makes a snapshot from one of two sources:
+    ///
+    /// - **Image**: an OCI image is pulled from its registry; `image` is required.
+    /// - **Dockerfile**: an image is built from a context that was uploaded before;
+    ///   `contextRef`, from `presignSnapshotImportContext`, is required.
+    ///
+    /// The import is asynchronous. It starts as `pending`: poll `getSnapshotImport` until
+    /// `status` is `succeeded`, `failed` or `cancelled`. After a success, `snapshotId` names a
+    /// snapshot that is ready to be launched.
+    ///
+    /// Each request starts an import of its own, so a request whose answer was lost must not
+    /// simply be sent again.
+    ///
+    /// - `source`: The image to pull or the Dockerfile to build.
+    ///
+    /// Sends `POST /v1/snapshot-imports`.
+    ///
+    /// # Errors
+    ///
+    /// - `400`: The request is not valid, for instance because it mixes fields of the two kinds of
+    ///   source.
+    pub fn create(&self, source: types::SnapshotImportSourceSpec) -> Create {
+        Create::new(&self.client, source)
+    }
+
+    /// Get a signed URL to upload a build context.
+    ///
+    /// Returns a signed URL for a build context, and the `contextRef` that names the upload.
+    /// The steps of a Dockerfile import are:
+    ///
+    /// 1. Pack the build context as a ZIP archive.
+    /// 2. PUT it to `uploadUrl` with `Content-Type: application/zip`, without an API key.
+    /// 3. Call `createSnapshotImport` with a source of kind `dockerfile` and the `contextRef`.
+    ///
+    /// The body may be left out. With `sizeBytes`, an archive that is too large is refused
+    /// now and not only by the upload.
+    ///
+    /// Sends `POST /v1/snapshot-imports/context-presign`.
+    ///
+    /// # Errors
+    ///
+    /// - `400`: The request is not valid; in particular, `sizeBytes` is beyond the limit of the
+    ///   platform.
+    pub fn presign_context(&self) -> PresignContext {
+        PresignContext::new(&self.client)
+    }
+
+    /// Retrieve a snapshot import.
+    ///
+    /// Returns the import with its log of `events`. This is the call to poll until the import
+    /// has finished.
+    ///
+    /// - `id`: Id of the import. Opaque; it looks like a UUID.
+    ///
+    /// Sends `GET /v1/snapshot-imports/{id}`.
+    pub fn retrieve(&self, id: impl Into<String>) -> Retrieve {
+        Retrieve::new(&self.client, id)
+    }
+
+    /// Delete a finished snapshot import and its snapshot.
+    ///
+    /// Removes the record of the import and the snapshot that it made. VMs that were launched
+    /// from that snapshot live on.
+    ///
+    /// - `id`: Id of the import. Opaque; it looks like a UUID.
+    ///
+    /// Sends `DELETE /v1/snapshot-imports/{id}`.
+    ///
+    /// # Errors
+    ///
+    /// - `409`: The import has not finished. Cancel it with `cancelSnapshotImport` first, or wait
+    ///   for it to end.
+    pub fn delete(&self, id: impl Into<String>) -> Delete {
+        Delete::new(&self.client, id)
+    }
+
+    /// Cancel a snapshot import.
+    ///
+    /// Ends the import in state `cancelled`. Stopping its worker and removing a snapshot that
+    /// was made meanwhile are best effort.
+    ///
+    /// Cancelling an import that has finished changes nothing and returns it as it is.
+    ///
+    /// - `id`: Id of the import. Opaque; it looks like a UUID.
+    ///
+    /// Sends `POST /v1/snapshot-imports/{id}/cancel`.
+    pub fn cancel(&self, id: impl Into<String>) -> Cancel {
+        Cancel::new(&self.client, id)
+    }
+}
+
+/// List the snapshot imports of the org.
+///
+/// Made by `client.snapshot_imports().list(..)`; sends `GET /v1/snapshot-imports` when awaited. `.send()` answers status and headers too.
+#[derive(Clone, Debug)]
+#[must_use = "a request does nothing until it is awaited"]
+pub struct List {
+    call: Call,
+}
+
+impl List {
+    pub(crate) fn new(client: &Client) -> Self {
+        Self { call: Call::new(client) }
+    }
+
+    crate::__call_options!(call);
+    /// Sends the request and answers the body with status and headers.
+    pub async fn send(
+        self,
+    ) -> Result<ResponseValue<Vec<types::SnapshotImportResponse>>> {
+        let exchange = self.call.begin(&operations::LIST_SNAPSHOT_IMPORTS, &[])?;
+        let answer = exchange.raw.list_snapshot_imports().await;
+        exchange.finish(answer)
+    }
+}
+
+impl IntoFuture for List {
+    type Output = Result<Vec<types::SnapshotImportResponse>>;
+    type IntoFuture = Pending<Vec<types::SnapshotImportResponse>>;
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { Ok(self.send().await?.into_inner()) })
+    }
+}
+
+/// Import an image or a Dockerfile build as a snapshot.
+///
+/// Made by `client.snapshot_imports().create(..)`; sends `POST /v1/snapshot-imports` when awaited. `.send()` answers status and headers too.
+#[derive(Clone, Debug)]
+#[must_use = "a request does nothing until it is awaited"]
+pub struct Create {
+    call: Call,
+    body: types::CreateSnapshotImportRequest,
+}
+
+impl Create {
+    pub(crate) fn new(client: &Client, source: types::SnapshotImportSourceSpec) -> Self {
+        Self {
+            call: Call::new(client),
+            body: types::CreateSnapshotImportRequest::new(source),
+        }
+    }
+
+    /// Display name of the import and of its snapshot. If it is left out, the id of the
+    /// import.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.body.name = Some(name.into());
+        self
+    }
+
+    /// Machine type that the snapshot is made for, such as `c1m2`.
+    pub fn machine_type(mut self, machine_type: impl Into<String>) -> Self {
+        self.body.machine_type = Some(machine_type.into());
+        self
+    }
+
+    /// Size of the snapshot's disk in GiB. If it is left out, it follows from the machine
+    /// type; as a rule it is 10 GiB.
+    pub fn disk_gib(mut self, disk_gib: i64) -> Self {
+        self.body.disk_gib = Some(disk_gib);
+        self
+    }
+
+    /// Sets the whole body of the request, in place of all fields set so far.
+    pub fn body(mut self, body: types::CreateSnapshotImportRequest) -> Self {
+        self.body = body;
+        self
+    }
+
+    crate::__call_options!(call);
+    /// Sends the request and answers the body with status and headers.
+    pub async fn send(self) -> Result<ResponseValue<types::SnapshotImportResponse>> {
+        let exchange = self.call.begin(&operations::CREATE_SNAPSHOT_IMPORT, &[])?;
+        let answer = exchange.raw.create_snapshot_import(&self.body).await;
+        exchange.finish(answer)
+    }
+}
+
+impl IntoFuture for Create {
+    type Output = Result<types::SnapshotImportResponse>;
+    type IntoFuture = Pending<types::SnapshotImportResponse>;
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { Ok(self.send().await?.into_inner()) })
+    }
+}
+
+/// Get a signed URL to upload a build context.
+///
+/// Made by `client.snapshot_imports().presign_context(..)`; sends `POST /v1/snapshot-imports/context-presign` when awaited. `.send()` answers status and headers too.
+#[derive(Clone, Debug)]
+#[must_use = "a request does nothing until it is awaited"]
+pub struct PresignContext {
+    call: Call,
+    body: types::PresignContextRequest,
+}
+
+impl PresignContext {
+    pub(crate) fn new(client: &Client) -> Self {
+        Self {
+            call: Call::new(client),
+            body: types::PresignContextRequest::new(),
+        }
+    }
+
+    /// Size of the archive in bytes. One that is beyond the limit of the platform is
+    /// refused with 400; the signed URL enforces the same limit.
+    pub fn size_bytes(mut self, size_bytes: i64) -> Self {
+        self.body.size_bytes = Some(size_bytes);
+        self
+    }
+
+    /// Sets the whole body of the request, in place of all fields set so far.
+    pub fn body(mut self, body: types::PresignContextRequest) -> Self {
+        self.body = body;
+        self
+    }
+
+    crate::__call_options!(call);
+    /// Sends the request and answers the body with status and headers.
+    pub async fn send(self) -> Result<ResponseValue<types::ContextPresignResponse>> {
+        let exchange = self
+            .call
+            .begin(&operations::PRESIGN_SNAPSHOT_IMPORT_CONTEXT, &[])?;
+        let answer = exchange.raw.presign_snapshot_import_context(&self.body).await;
+        exchange.finish(answer)
+    }
+}
+
+impl IntoFuture for PresignContext {
+    type Output = Result<types::ContextPresignResponse>;
+    type IntoFuture = Pending<types::ContextPresignResponse>;
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { Ok(self.send().await?.into_inner()) })
+    }
+}
+
+/// Retrieve a snapshot import.
+///
+/// Made by `client.snapshot_imports().retrieve(..)`; sends `GET /v1/snapshot-imports/{id}` when awaited. `.send()` answers status and headers too.
+#[derive(Clone, Debug)]
+#[must_use = "a request does nothing until it is awaited"]
+pub struct Retrieve {
+    call: Call,
+    id: String,
+}
+
+impl Retrieve {
+    pub(crate) fn new(client: &Client, id: impl Into<String>) -> Self {
+        Self {
+            call: Call::new(client),
+            id: id.into(),
+        }
+    }
+
+    crate::__call_options!(call);
+    /// Sends the request and answers the body with status and headers.
+    pub async fn send(self) -> Result<ResponseValue<types::SnapshotImportResponse>> {
+        let exchange = self
+            .call
+            .begin(&operations::GET_SNAPSHOT_IMPORT, &[("id", self.id.as_str())])?;
+        let answer = exchange.raw.get_snapshot_import(&self.id).await;
+        exchange.finish(answer)
+    }
+}
+
+impl IntoFuture for Retrieve {
+    type Output = Result<types::SnapshotImportResponse>;
+    type IntoFuture = Pending<types::SnapshotImportResponse>;
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { Ok(self.send().await?.into_inner()) })
+    }
+}
+
+/// Delete a finished snapshot import and its snapshot.
+///
+/// Made by `client.snapshot_imports().delete(..)`; sends `DELETE /v1/snapshot-imports/{id}` when awaited. `.send()` answers status and headers too.
+#[derive(Clone, Debug)]
+#[must_use = "a request does nothing until it is awaited"]
+pub struct Delete {
+    call: Call,
+    id: String,
+}
+
+impl Delete {
+    pub(crate) fn new(client: &Client, id: impl Into<String>) -> Self {
+        Self {
+            call: Call::new(client),
+            id: id.into(),
+        }
+    }
+
+    crate::__call_options!(call);
+    /// Sends the request and answers the body with status and headers.
+    pub async fn send(self) -> Result<ResponseValue<types::DeleteResponse>> {
+        let exchange = self
+            .call
+            .begin(&operations::DELETE_SNAPSHOT_IMPORT, &[("id", self.id.as_str())])?;
+        let answer = exchange.raw.delete_snapshot_import(&self.id).await;
+        exchange.finish(answer)
+    }
+}
+
+impl IntoFuture for Delete {
+    type Output = Result<types::DeleteResponse>;
+    type IntoFuture = Pending<types::DeleteResponse>;
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { Ok(self.send().await?.into_inner()) })
+    }
+}
+
+/// Cancel a snapshot import.
+///
+/// Made by `client.snapshot_imports().cancel(..)`; sends `POST /v1/snapshot-imports/{id}/cancel` when awaited. `.send()` answers status and headers too.
+#[derive(Clone, Debug)]
+#[must_use = "a request does nothing until it is awaited"]
+pub struct Cancel {
+    call: Call,
+    id: String,
+}
+
+impl Cancel {
+    pub(crate) fn new(client: &Client, id: impl Into<String>) -> Self {
+        Self {
+            call: Call::new(client),
+            id: id.into(),
+        }
+    }
+
+    crate::__call_options!(call);
+    /// Sends the request and answers the body with status and headers.
+    pub async fn send(self) -> Result<ResponseValue<types::SnapshotImportResponse>> {
+        let exchange = self
+            .call
+            .begin(&operations::CANCEL_SNAPSHOT_IMPORT, &[("id", self.id.as_str())])?;
+        let answer = exchange.raw.cancel_snapshot_import(&self.id).await;
+        exchange.finish(answer)
+    }
+}
+
+impl IntoFuture for Cancel {
+    type Output = Result<types::SnapshotImportResponse>;
+    type IntoFuture = Pending<types::SnapshotImportResponse>;
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { Ok(self.send().await?.into_inner()) })
+    }
+}

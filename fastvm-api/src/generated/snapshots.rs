@@ -1,0 +1,299 @@
+// Generated from openapi.yaml by `cargo xtask regen`. Edits are lost: change the document.
+
+//! Calls on snapshots.
+
+use crate::Client;
+use crate::{ResponseValue, Result, operations};
+use crate::call::{Call, Pending};
+use crate::types;
+
+/// The calls on snapshots: `client.snapshots()`.
+#[derive(Clone, Debug)]
+pub struct Snapshots {
+    client: Client,
+}
+
+impl Snapshots {
+    pub(crate) fn new(client: &Client) -> Self {
+        Self { client: client.clone() }
+    }
+
+    /// List the snapshots of the org.
+    ///
+    /// Returns the snapshots of the caller's org. With `metadata` entries, only snapshots that
+    /// have all of these labels.
+    ///
+    /// Sends `GET /v1/snapshots`.
+    pub fn list(&self) -> List {
+        List::new(&self.client)
+    }
+
+    /// Take a snapshot of a VM.
+    ///
+    /// Captures the state of a VM, so that `launchVm` can start new VMs from it. The VM must
+    /// be `running` or `paused`.
+    ///
+    /// A paused VM is captured once per pause: a further call during the same pause returns
+    /// the first snapshot unchanged. A request for a running VM whose answer was lost must not
+    /// simply be sent again: it could take a second snapshot.
+    ///
+    /// - `vm_id`: Id of the VM, which must be `running` or `paused`.
+    ///
+    /// Sends `POST /v1/snapshots`.
+    pub fn create(&self, vm_id: impl Into<String>) -> Create {
+        Create::new(&self.client, vm_id)
+    }
+
+    /// Retrieve a snapshot.
+    ///
+    /// Returns a snapshot of the caller's org.
+    ///
+    /// - `id`: Id of the snapshot. Opaque; it starts with `snp_`.
+    ///
+    /// Sends `GET /v1/snapshots/{id}`.
+    pub fn retrieve(&self, id: impl Into<String>) -> Retrieve {
+        Retrieve::new(&self.client, id)
+    }
+
+    /// Delete a snapshot.
+    ///
+    /// Removes the snapshot. No further VM can be launched from it.
+    ///
+    /// - `id`: Id of the snapshot. Opaque; it starts with `snp_`.
+    ///
+    /// Sends `DELETE /v1/snapshots/{id}`.
+    pub fn delete(&self, id: impl Into<String>) -> Delete {
+        Delete::new(&self.client, id)
+    }
+
+    /// Rename a snapshot.
+    ///
+    /// Changes the name of the snapshot. Nothing else about it can be changed.
+    ///
+    /// - `id`: Id of the snapshot. Opaque; it starts with `snp_`.
+    ///
+    /// Sends `PATCH /v1/snapshots/{id}`.
+    pub fn update(&self, id: impl Into<String>) -> Update {
+        Update::new(&self.client, id)
+    }
+}
+
+/// List the snapshots of the org.
+///
+/// Made by `client.snapshots().list(..)`; sends `GET /v1/snapshots` when awaited. `.send()` answers status and headers too.
+#[derive(Clone, Debug)]
+#[must_use = "a request does nothing until it is awaited"]
+pub struct List {
+    call: Call,
+    metadata: Option<std::collections::BTreeMap<String, String>>,
+}
+
+impl List {
+    pub(crate) fn new(client: &Client) -> Self {
+        Self {
+            call: Call::new(client),
+            metadata: None,
+        }
+    }
+
+    /// Labels that a result must have, compared for equality. Each entry is sent as a query
+    /// pair of its own, `metadata.<key>=<value>`; with several, all of them must match.
+    ///
+    /// Adds one pair; call it again for more, all of which must hold.
+    pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.metadata
+            .get_or_insert_default()
+            .insert(format!(concat!("metadata.", "{}"), key.into()), value.into());
+        self
+    }
+
+    crate::__call_options!(call);
+    /// Sends the request and answers the body with status and headers.
+    pub async fn send(self) -> Result<ResponseValue<Vec<types::Snapshot>>> {
+        let exchange = self.call.begin(&operations::LIST_SNAPSHOTS, &[])?;
+        let answer = exchange.raw.list_snapshots(self.metadata.as_ref()).await;
+        exchange.finish(answer)
+    }
+}
+
+impl IntoFuture for List {
+    type Output = Result<Vec<types::Snapshot>>;
+    type IntoFuture = Pending<Vec<types::Snapshot>>;
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { Ok(self.send().await?.into_inner()) })
+    }
+}
+
+/// Take a snapshot of a VM.
+///
+/// Made by `client.snapshots().create(..)`; sends `POST /v1/snapshots` when awaited. `.send()` answers status and headers too.
+#[derive(Clone, Debug)]
+#[must_use = "a request does nothing until it is awaited"]
+pub struct Create {
+    call: Call,
+    body: types::CreateSnapshotRequest,
+}
+
+impl Create {
+    pub(crate) fn new(client: &Client, vm_id: impl Into<String>) -> Self {
+        Self {
+            call: Call::new(client),
+            body: types::CreateSnapshotRequest::new(vm_id),
+        }
+    }
+
+    /// Display name. White space is trimmed and each run of it becomes one space, then
+    /// the name is cut to 64 Unicode code points. If it is left out or empty, the name is
+    /// `snapshot-` and the first 8 characters of the VM's id.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.body.name = Some(name.into());
+        self
+    }
+
+    /// Sets the whole body of the request, in place of all fields set so far.
+    pub fn body(mut self, body: types::CreateSnapshotRequest) -> Self {
+        self.body = body;
+        self
+    }
+
+    crate::__call_options!(call);
+    /// Sends the request and answers the body with status and headers.
+    pub async fn send(self) -> Result<ResponseValue<types::Snapshot>> {
+        let exchange = self.call.begin(&operations::CREATE_SNAPSHOT, &[])?;
+        let answer = exchange.raw.create_snapshot(&self.body).await;
+        exchange.finish(answer)
+    }
+}
+
+impl IntoFuture for Create {
+    type Output = Result<types::Snapshot>;
+    type IntoFuture = Pending<types::Snapshot>;
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { Ok(self.send().await?.into_inner()) })
+    }
+}
+
+/// Retrieve a snapshot.
+///
+/// Made by `client.snapshots().retrieve(..)`; sends `GET /v1/snapshots/{id}` when awaited. `.send()` answers status and headers too.
+#[derive(Clone, Debug)]
+#[must_use = "a request does nothing until it is awaited"]
+pub struct Retrieve {
+    call: Call,
+    id: String,
+}
+
+impl Retrieve {
+    pub(crate) fn new(client: &Client, id: impl Into<String>) -> Self {
+        Self {
+            call: Call::new(client),
+            id: id.into(),
+        }
+    }
+
+    crate::__call_options!(call);
+    /// Sends the request and answers the body with status and headers.
+    pub async fn send(self) -> Result<ResponseValue<types::Snapshot>> {
+        let exchange = self
+            .call
+            .begin(&operations::GET_SNAPSHOT, &[("id", self.id.as_str())])?;
+        let answer = exchange.raw.get_snapshot(&self.id).await;
+        exchange.finish(answer)
+    }
+}
+
+impl IntoFuture for Retrieve {
+    type Output = Result<types::Snapshot>;
+    type IntoFuture = Pending<types::Snapshot>;
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { Ok(self.send().await?.into_inner()) })
+    }
+}
+
+/// Delete a snapshot.
+///
+/// Made by `client.snapshots().delete(..)`; sends `DELETE /v1/snapshots/{id}` when awaited. `.send()` answers status and headers too.
+#[derive(Clone, Debug)]
+#[must_use = "a request does nothing until it is awaited"]
+pub struct Delete {
+    call: Call,
+    id: String,
+}
+
+impl Delete {
+    pub(crate) fn new(client: &Client, id: impl Into<String>) -> Self {
+        Self {
+            call: Call::new(client),
+            id: id.into(),
+        }
+    }
+
+    crate::__call_options!(call);
+    /// Sends the request and answers the body with status and headers.
+    pub async fn send(self) -> Result<ResponseValue<types::DeleteResponse>> {
+        let exchange = self
+            .call
+            .begin(&operations::DELETE_SNAPSHOT, &[("id", self.id.as_str())])?;
+        let answer = exchange.raw.delete_snapshot(&self.id).await;
+        exchange.finish(answer)
+    }
+}
+
+impl IntoFuture for Delete {
+    type Output = Result<types::DeleteResponse>;
+    type IntoFuture = Pending<types::DeleteResponse>;
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { Ok(self.send().await?.into_inner()) })
+    }
+}
+
+/// Rename a snapshot.
+///
+/// Made by `client.snapshots().update(..)`; sends `PATCH /v1/snapshots/{id}` when awaited. `.send()` answers status and headers too.
+#[derive(Clone, Debug)]
+#[must_use = "a request does nothing until it is awaited"]
+pub struct Update {
+    call: Call,
+    id: String,
+    body: types::UpdateSnapshotRequest,
+}
+
+impl Update {
+    pub(crate) fn new(client: &Client, id: impl Into<String>) -> Self {
+        Self {
+            call: Call::new(client),
+            id: id.into(),
+            body: types::UpdateSnapshotRequest::new(),
+        }
+    }
+
+    /// New display name.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.body.name = Some(name.into());
+        self
+    }
+
+    /// Sets the whole body of the request, in place of all fields set so far.
+    pub fn body(mut self, body: types::UpdateSnapshotRequest) -> Self {
+        self.body = body;
+        self
+    }
+
+    crate::__call_options!(call);
+    /// Sends the request and answers the body with status and headers.
+    pub async fn send(self) -> Result<ResponseValue<types::Snapshot>> {
+        let exchange = self
+            .call
+            .begin(&operations::UPDATE_SNAPSHOT, &[("id", self.id.as_str())])?;
+        let answer = exchange.raw.update_snapshot(&self.id, &self.body).await;
+        exchange.finish(answer)
+    }
+}
+
+impl IntoFuture for Update {
+    type Output = Result<types::Snapshot>;
+    type IntoFuture = Pending<types::Snapshot>;
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { Ok(self.send().await?.into_inner()) })
+    }
+}

@@ -1,0 +1,235 @@
+// Generated from openapi.yaml by `cargo xtask regen`. Edits are lost: change the document.
+
+//! Calls on volumes.
+
+use crate::Client;
+use crate::{ResponseValue, Result, operations};
+use crate::call::{Call, Pending};
+use crate::types;
+
+/// The calls on volumes: `client.vms().volumes()`.
+#[derive(Clone, Debug)]
+pub struct Volumes {
+    client: Client,
+}
+
+impl Volumes {
+    pub(crate) fn new(client: &Client) -> Self {
+        Self { client: client.clone() }
+    }
+
+    /// Attach a volume to a VM.
+    ///
+    /// Mounts a volume of the org in the VM. Several VMs can have the same volume attached.
+    ///
+    /// Only a volume in state `ready` can be attached; while it is still `creating` the call
+    /// fails with the code `VOL_NOT_READY`. Just after the call `mountStatus` can be
+    /// `pending` for a moment.
+    ///
+    /// A request whose answer was lost must not simply be sent again: look at `volumes` of the
+    /// VM first.
+    ///
+    /// - `id`: Id of the VM. Opaque; it looks like a UUID.
+    /// - `volume_id`: Id of the volume. Opaque; it looks like `vol_` and 22 lowercase hex digits.
+    /// - `mount_path`: Where to mount the volume in the VM: an absolute path below `/mnt/` or `/data/`.
+    ///
+    /// Sends `POST /v1/vms/{id}/volumes`.
+    pub fn attach(
+        &self,
+        id: impl Into<String>,
+        volume_id: impl Into<String>,
+        mount_path: impl Into<String>,
+    ) -> Attach {
+        Attach::new(&self.client, id, volume_id, mount_path)
+    }
+
+    /// Detach a volume from a VM.
+    ///
+    /// Unmounts the volume and ends the attachment; the volume and its data remain.
+    ///
+    /// If the VM does not confirm the unmount in time or does not respond, the detach is
+    /// forced: it succeeds, and `warnings` says why.
+    ///
+    /// If the mount is in use, the call fails with 502 and the code `guest_umount_busy`, and
+    /// the volume stays attached. End the processes that use it, then try again; waiting
+    /// alone seldom helps.
+    ///
+    /// - `id`: Id of the VM. Opaque; it looks like a UUID.
+    /// - `volume_id`: Id of the attached volume. Opaque; it looks like `vol_` and 22 lowercase hex
+    ///   digits.
+    ///
+    /// Sends `DELETE /v1/vms/{id}/volumes/{volumeId}`.
+    ///
+    /// # Errors
+    ///
+    /// - `502`: The mount is in use (`error` is `guest_umount_busy`), and the volume stays
+    ///   attached.
+    pub fn detach(&self, id: impl Into<String>, volume_id: impl Into<String>) -> Detach {
+        Detach::new(&self.client, id, volume_id)
+    }
+}
+
+/// The calls on the volumes of one VM: `vm.volumes()`.
+#[derive(Clone, Debug)]
+pub struct VmVolumes {
+    client: Client,
+    id: String,
+}
+
+impl VmVolumes {
+    pub(crate) fn new(client: &Client, id: &str) -> Self {
+        Self {
+            client: client.clone(),
+            id: id.to_owned(),
+        }
+    }
+
+    /// Attach a volume to a VM.
+    ///
+    /// Mounts a volume of the org in the VM. Several VMs can have the same volume attached.
+    ///
+    /// Only a volume in state `ready` can be attached; while it is still `creating` the call
+    /// fails with the code `VOL_NOT_READY`. Just after the call `mountStatus` can be
+    /// `pending` for a moment.
+    ///
+    /// A request whose answer was lost must not simply be sent again: look at `volumes` of the
+    /// VM first.
+    ///
+    /// - `volume_id`: Id of the volume. Opaque; it looks like `vol_` and 22 lowercase hex digits.
+    /// - `mount_path`: Where to mount the volume in the VM: an absolute path below `/mnt/` or `/data/`.
+    ///
+    /// Sends `POST /v1/vms/{id}/volumes`.
+    pub fn attach(
+        &self,
+        volume_id: impl Into<String>,
+        mount_path: impl Into<String>,
+    ) -> Attach {
+        Attach::new(&self.client, &self.id, volume_id, mount_path)
+    }
+
+    /// Detach a volume from a VM.
+    ///
+    /// Unmounts the volume and ends the attachment; the volume and its data remain.
+    ///
+    /// If the VM does not confirm the unmount in time or does not respond, the detach is
+    /// forced: it succeeds, and `warnings` says why.
+    ///
+    /// If the mount is in use, the call fails with 502 and the code `guest_umount_busy`, and
+    /// the volume stays attached. End the processes that use it, then try again; waiting
+    /// alone seldom helps.
+    ///
+    /// - `volume_id`: Id of the attached volume. Opaque; it looks like `vol_` and 22 lowercase hex
+    ///   digits.
+    ///
+    /// Sends `DELETE /v1/vms/{id}/volumes/{volumeId}`.
+    ///
+    /// # Errors
+    ///
+    /// - `502`: The mount is in use (`error` is `guest_umount_busy`), and the volume stays
+    ///   attached.
+    pub fn detach(&self, volume_id: impl Into<String>) -> Detach {
+        Detach::new(&self.client, &self.id, volume_id)
+    }
+}
+
+/// Attach a volume to a VM.
+///
+/// Made by `client.vms().volumes().attach(..)`; sends `POST /v1/vms/{id}/volumes` when awaited. `.send()` answers status and headers too.
+#[derive(Clone, Debug)]
+#[must_use = "a request does nothing until it is awaited"]
+pub struct Attach {
+    call: Call,
+    id: String,
+    body: types::AttachVolumeRequest,
+}
+
+impl Attach {
+    pub(crate) fn new(
+        client: &Client,
+        id: impl Into<String>,
+        volume_id: impl Into<String>,
+        mount_path: impl Into<String>,
+    ) -> Self {
+        Self {
+            call: Call::new(client),
+            id: id.into(),
+            body: types::AttachVolumeRequest::new(volume_id, mount_path),
+        }
+    }
+
+    /// Whether this VM may only read the volume.
+    pub fn read_only(mut self, read_only: bool) -> Self {
+        self.body.read_only = Some(read_only);
+        self
+    }
+
+    /// Sets the whole body of the request, in place of all fields set so far.
+    pub fn body(mut self, body: types::AttachVolumeRequest) -> Self {
+        self.body = body;
+        self
+    }
+
+    crate::__call_options!(call);
+    /// Sends the request and answers the body with status and headers.
+    pub async fn send(self) -> Result<ResponseValue<types::VolumeAttachmentItem>> {
+        let exchange = self
+            .call
+            .begin(&operations::ATTACH_VOLUME, &[("id", self.id.as_str())])?;
+        let answer = exchange.raw.attach_volume(&self.id, &self.body).await;
+        exchange.finish(answer)
+    }
+}
+
+impl IntoFuture for Attach {
+    type Output = Result<types::VolumeAttachmentItem>;
+    type IntoFuture = Pending<types::VolumeAttachmentItem>;
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { Ok(self.send().await?.into_inner()) })
+    }
+}
+
+/// Detach a volume from a VM.
+///
+/// Made by `client.vms().volumes().detach(..)`; sends `DELETE /v1/vms/{id}/volumes/{volumeId}` when awaited. `.send()` answers status and headers too.
+#[derive(Clone, Debug)]
+#[must_use = "a request does nothing until it is awaited"]
+pub struct Detach {
+    call: Call,
+    id: String,
+    volume_id: String,
+}
+
+impl Detach {
+    pub(crate) fn new(
+        client: &Client,
+        id: impl Into<String>,
+        volume_id: impl Into<String>,
+    ) -> Self {
+        Self {
+            call: Call::new(client),
+            id: id.into(),
+            volume_id: volume_id.into(),
+        }
+    }
+
+    crate::__call_options!(call);
+    /// Sends the request and answers the body with status and headers.
+    pub async fn send(self) -> Result<ResponseValue<types::DetachVolumeResponse>> {
+        let exchange = self
+            .call
+            .begin(
+                &operations::DETACH_VOLUME,
+                &[("id", self.id.as_str()), ("volume_id", self.volume_id.as_str())],
+            )?;
+        let answer = exchange.raw.detach_volume(&self.id, &self.volume_id).await;
+        exchange.finish(answer)
+    }
+}
+
+impl IntoFuture for Detach {
+    type Output = Result<types::DetachVolumeResponse>;
+    type IntoFuture = Pending<types::DetachVolumeResponse>;
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { Ok(self.send().await?.into_inner()) })
+    }
+}

@@ -1,0 +1,354 @@
+// Generated from openapi.yaml by `cargo xtask regen`. Edits are lost: change the document.
+
+//! Calls on volumes.
+
+use crate::Client;
+use crate::{ResponseValue, Result, operations};
+use crate::call::{Call, Pending};
+use crate::types;
+
+/// The calls on volumes: `client.volumes()`.
+#[derive(Clone, Debug)]
+pub struct Volumes {
+    client: Client,
+}
+
+impl Volumes {
+    pub(crate) fn new(client: &Client) -> Self {
+        Self { client: client.clone() }
+    }
+
+    /// List the volumes of the org.
+    ///
+    /// Returns all volumes of the caller's org.
+    ///
+    /// Sends `GET /v1/volumes`.
+    pub fn list(&self) -> List {
+        List::new(&self.client)
+    }
+
+    /// Create a volume.
+    ///
+    /// Creates a volume in the caller's org. It can still be `creating` in the answer; poll
+    /// `getVolume` until it is `ready` before attaching it.
+    ///
+    /// Each request makes a volume of its own, so a request whose answer was lost must not
+    /// simply be sent again.
+    ///
+    /// - `name`: Display name.
+    /// - `size_gib`: Size in GiB.
+    /// - `access_mode`: What attachments may do with the volume.
+    ///
+    /// Sends `POST /v1/volumes`.
+    pub fn create(
+        &self,
+        name: impl Into<String>,
+        size_gib: i64,
+        access_mode: impl Into<types::AccessMode>,
+    ) -> Create {
+        Create::new(&self.client, name, size_gib, access_mode)
+    }
+
+    /// Retrieve a volume.
+    ///
+    /// Returns the volume as it is now. This is the call to poll after `createVolume`, and
+    /// after a change of size.
+    ///
+    /// - `id`: Id of the volume. Opaque; it looks like `vol_` and 22 lowercase hex digits.
+    ///
+    /// Sends `GET /v1/volumes/{id}`.
+    pub fn retrieve(&self, id: impl Into<String>) -> Retrieve {
+        Retrieve::new(&self.client, id)
+    }
+
+    /// Delete a volume.
+    ///
+    /// Marks the volume as `deleting` and answers. Its data is cleaned up afterwards, within
+    /// seconds to minutes; then the volume can no longer be retrieved.
+    ///
+    /// - `id`: Id of the volume. Opaque; it looks like `vol_` and 22 lowercase hex digits.
+    ///
+    /// Sends `DELETE /v1/volumes/{id}`.
+    pub fn delete(&self, id: impl Into<String>) -> Delete {
+        Delete::new(&self.client, id)
+    }
+
+    /// Change a volume's name, size or access mode.
+    ///
+    /// Changes the fields that are present and keeps the others.
+    ///
+    /// A volume can always grow. It can shrink only to a size that its data still fits in.
+    /// While a change of size is under way, `pendingSizeGiB` holds the new size and `sizeGiB`
+    /// the old one.
+    ///
+    /// - `id`: Id of the volume. Opaque; it looks like `vol_` and 22 lowercase hex digits.
+    ///
+    /// Sends `PATCH /v1/volumes/{id}`.
+    pub fn update(&self, id: impl Into<String>) -> Update {
+        Update::new(&self.client, id)
+    }
+
+    /// List the VMs a volume is attached to.
+    ///
+    /// Returns the present attachments of the volume, each with the id of its VM.
+    ///
+    /// - `id`: Id of the volume. Opaque; it looks like `vol_` and 22 lowercase hex digits.
+    ///
+    /// Sends `GET /v1/volumes/{id}/attachments`.
+    pub fn list_attachments(&self, id: impl Into<String>) -> ListAttachments {
+        ListAttachments::new(&self.client, id)
+    }
+}
+
+/// List the volumes of the org.
+///
+/// Made by `client.volumes().list(..)`; sends `GET /v1/volumes` when awaited. `.send()` answers status and headers too.
+#[derive(Clone, Debug)]
+#[must_use = "a request does nothing until it is awaited"]
+pub struct List {
+    call: Call,
+}
+
+impl List {
+    pub(crate) fn new(client: &Client) -> Self {
+        Self { call: Call::new(client) }
+    }
+
+    crate::__call_options!(call);
+    /// Sends the request and answers the body with status and headers.
+    pub async fn send(self) -> Result<ResponseValue<Vec<types::Volume>>> {
+        let exchange = self.call.begin(&operations::LIST_VOLUMES, &[])?;
+        let answer = exchange.raw.list_volumes().await;
+        exchange.finish(answer)
+    }
+}
+
+impl IntoFuture for List {
+    type Output = Result<Vec<types::Volume>>;
+    type IntoFuture = Pending<Vec<types::Volume>>;
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { Ok(self.send().await?.into_inner()) })
+    }
+}
+
+/// Create a volume.
+///
+/// Made by `client.volumes().create(..)`; sends `POST /v1/volumes` when awaited. `.send()` answers status and headers too.
+#[derive(Clone, Debug)]
+#[must_use = "a request does nothing until it is awaited"]
+pub struct Create {
+    call: Call,
+    body: types::CreateVolumeRequest,
+}
+
+impl Create {
+    pub(crate) fn new(
+        client: &Client,
+        name: impl Into<String>,
+        size_gib: i64,
+        access_mode: impl Into<types::AccessMode>,
+    ) -> Self {
+        Self {
+            call: Call::new(client),
+            body: types::CreateVolumeRequest::new(name, size_gib, access_mode),
+        }
+    }
+
+    /// Sets the whole body of the request, in place of all fields set so far.
+    pub fn body(mut self, body: types::CreateVolumeRequest) -> Self {
+        self.body = body;
+        self
+    }
+
+    crate::__call_options!(call);
+    /// Sends the request and answers the body with status and headers.
+    pub async fn send(self) -> Result<ResponseValue<types::Volume>> {
+        let exchange = self.call.begin(&operations::CREATE_VOLUME, &[])?;
+        let answer = exchange.raw.create_volume(&self.body).await;
+        exchange.finish(answer)
+    }
+}
+
+impl IntoFuture for Create {
+    type Output = Result<types::Volume>;
+    type IntoFuture = Pending<types::Volume>;
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { Ok(self.send().await?.into_inner()) })
+    }
+}
+
+/// Retrieve a volume.
+///
+/// Made by `client.volumes().retrieve(..)`; sends `GET /v1/volumes/{id}` when awaited. `.send()` answers status and headers too.
+#[derive(Clone, Debug)]
+#[must_use = "a request does nothing until it is awaited"]
+pub struct Retrieve {
+    call: Call,
+    id: String,
+}
+
+impl Retrieve {
+    pub(crate) fn new(client: &Client, id: impl Into<String>) -> Self {
+        Self {
+            call: Call::new(client),
+            id: id.into(),
+        }
+    }
+
+    crate::__call_options!(call);
+    /// Sends the request and answers the body with status and headers.
+    pub async fn send(self) -> Result<ResponseValue<types::Volume>> {
+        let exchange = self
+            .call
+            .begin(&operations::GET_VOLUME, &[("id", self.id.as_str())])?;
+        let answer = exchange.raw.get_volume(&self.id).await;
+        exchange.finish(answer)
+    }
+}
+
+impl IntoFuture for Retrieve {
+    type Output = Result<types::Volume>;
+    type IntoFuture = Pending<types::Volume>;
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { Ok(self.send().await?.into_inner()) })
+    }
+}
+
+/// Delete a volume.
+///
+/// Made by `client.volumes().delete(..)`; sends `DELETE /v1/volumes/{id}` when awaited. `.send()` answers status and headers too.
+#[derive(Clone, Debug)]
+#[must_use = "a request does nothing until it is awaited"]
+pub struct Delete {
+    call: Call,
+    id: String,
+}
+
+impl Delete {
+    pub(crate) fn new(client: &Client, id: impl Into<String>) -> Self {
+        Self {
+            call: Call::new(client),
+            id: id.into(),
+        }
+    }
+
+    crate::__call_options!(call);
+    /// Sends the request and answers the body with status and headers.
+    pub async fn send(self) -> Result<ResponseValue<types::DeleteResponse>> {
+        let exchange = self
+            .call
+            .begin(&operations::DELETE_VOLUME, &[("id", self.id.as_str())])?;
+        let answer = exchange.raw.delete_volume(&self.id).await;
+        exchange.finish(answer)
+    }
+}
+
+impl IntoFuture for Delete {
+    type Output = Result<types::DeleteResponse>;
+    type IntoFuture = Pending<types::DeleteResponse>;
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { Ok(self.send().await?.into_inner()) })
+    }
+}
+
+/// Change a volume's name, size or access mode.
+///
+/// Made by `client.volumes().update(..)`; sends `PATCH /v1/volumes/{id}` when awaited. `.send()` answers status and headers too.
+#[derive(Clone, Debug)]
+#[must_use = "a request does nothing until it is awaited"]
+pub struct Update {
+    call: Call,
+    id: String,
+    body: types::UpdateVolumeRequest,
+}
+
+impl Update {
+    pub(crate) fn new(client: &Client, id: impl Into<String>) -> Self {
+        Self {
+            call: Call::new(client),
+            id: id.into(),
+            body: types::UpdateVolumeRequest::new(),
+        }
+    }
+
+    /// New display name.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.body.name = Some(name.into());
+        self
+    }
+
+    /// New size in GiB. A smaller one is possible only if the data still fits.
+    pub fn size_gib(mut self, size_gib: i64) -> Self {
+        self.body.size_gib = Some(size_gib);
+        self
+    }
+
+    /// What attachments may do with the volume from now on.
+    pub fn access_mode(mut self, access_mode: impl Into<types::AccessMode>) -> Self {
+        self.body.access_mode = Some(access_mode.into());
+        self
+    }
+
+    /// Sets the whole body of the request, in place of all fields set so far.
+    pub fn body(mut self, body: types::UpdateVolumeRequest) -> Self {
+        self.body = body;
+        self
+    }
+
+    crate::__call_options!(call);
+    /// Sends the request and answers the body with status and headers.
+    pub async fn send(self) -> Result<ResponseValue<types::Volume>> {
+        let exchange = self
+            .call
+            .begin(&operations::UPDATE_VOLUME, &[("id", self.id.as_str())])?;
+        let answer = exchange.raw.update_volume(&self.id, &self.body).await;
+        exchange.finish(answer)
+    }
+}
+
+impl IntoFuture for Update {
+    type Output = Result<types::Volume>;
+    type IntoFuture = Pending<types::Volume>;
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { Ok(self.send().await?.into_inner()) })
+    }
+}
+
+/// List the VMs a volume is attached to.
+///
+/// Made by `client.volumes().list_attachments(..)`; sends `GET /v1/volumes/{id}/attachments` when awaited. `.send()` answers status and headers too.
+#[derive(Clone, Debug)]
+#[must_use = "a request does nothing until it is awaited"]
+pub struct ListAttachments {
+    call: Call,
+    id: String,
+}
+
+impl ListAttachments {
+    pub(crate) fn new(client: &Client, id: impl Into<String>) -> Self {
+        Self {
+            call: Call::new(client),
+            id: id.into(),
+        }
+    }
+
+    crate::__call_options!(call);
+    /// Sends the request and answers the body with status and headers.
+    pub async fn send(
+        self,
+    ) -> Result<ResponseValue<Vec<types::VolumeAttachmentItemWithVm>>> {
+        let exchange = self
+            .call
+            .begin(&operations::LIST_VOLUME_ATTACHMENTS, &[("id", self.id.as_str())])?;
+        let answer = exchange.raw.list_volume_attachments(&self.id).await;
+        exchange.finish(answer)
+    }
+}
+
+impl IntoFuture for ListAttachments {
+    type Output = Result<Vec<types::VolumeAttachmentItemWithVm>>;
+    type IntoFuture = Pending<Vec<types::VolumeAttachmentItemWithVm>>;
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { Ok(self.send().await?.into_inner()) })
+    }
+}

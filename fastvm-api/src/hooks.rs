@@ -1,0 +1,136 @@
+//! The one seam: everything that leaves the client goes through here to a [`Transport`].
+//!
+//! progenitor's `exec` hook can only fail with a `reqwest::Error`, which nobody but reqwest can
+//! make. So the real error waits in the call's [`Runtime`] while `exec` answers a placeholder,
+//! `post` stops the raw method before it looks at it, and the resource tree picks the error up.
+
+use std::any::Any;
+use std::fmt::Debug;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::HeaderMap;
+use progenitor_client::{ClientHooks, OperationInfo};
+use reqwest::{Request, Response, StatusCode};
+
+use crate::generated::raw;
+use crate::{CallInfo, Error, ErrorKind, Result};
+
+/// The future of a request that is being sent.
+pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<Response>> + Send + 'a>>;
+
+/// What sends the requests: the crate `fastvm` brings one that knows keys, retries and timeouts;
+/// tests can plug one that answers by itself.
+pub trait Transport: Any + Debug + Send + Sync {
+    /// Sends a request and answers the response, of whatever status.
+    ///
+    /// Where the operation [is not streamed](crate::Operation::is_streamed), the response should
+    /// hold its whole body, so that a cut while reading is an error of this call.
+    fn send<'a>(&'a self, request: Request, call: &'a CallInfo) -> Sending<'a>;
+}
+
+/// The inner value of the raw client, made anew for each call.
+pub(crate) struct Runtime {
+    transport: Arc<dyn Transport>,
+    call: CallInfo,
+    headers: HeaderMap,
+    seen: Mutex<Seen>,
+}
+
+/// What the hooks have to hand back besides progenitor's result.
+#[derive(Default)]
+struct Seen {
+    error: Option<Error>,
+    answer: Option<(StatusCode, HeaderMap)>,
+}
+
+impl Runtime {
+    pub(crate) fn new(transport: Arc<dyn Transport>, call: CallInfo, headers: HeaderMap) -> Self {
+        Self {
+            transport,
+            call,
+            headers,
+            seen: Mutex::default(),
+        }
+    }
+
+    async fn send(&self, request: Request) -> Result<Response> {
+        let response = self.transport.send(request, &self.call).await?;
+        if response.status().is_success() {
+            self.seen().answer = Some((response.status(), response.headers().clone()));
+            return Ok(response);
+        }
+        Err(Error::from_response(response, &self.call).await)
+    }
+
+    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What really happened when a raw method failed with `error`.
+    pub(crate) fn into_error(self, error: progenitor_client::Error<()>) -> Error {
+        use progenitor_client::Error as Raw;
+        let seen = self
+            .seen
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(error) = seen.error {
+            return error;
+        }
+        let error = match error {
+            Raw::InvalidRequest(message) => Error::new(ErrorKind::InvalidInput, message),
+            // Nothing was sent: the hook reports what happens on the wire itself.
+            Raw::CommunicationError(source) => {
+                Error::new(ErrorKind::InvalidInput, "the request cannot be built")
+                    .with_source(source.without_url())
+            }
+            Raw::InvalidResponsePayload(body, source) => Error::new(
+                ErrorKind::Decode,
+                "the answer does not have the documented shape",
+            )
+            .with_body(body)
+            .with_source(source),
+            Raw::ResponseBodyError(source) => {
+                Error::new(ErrorKind::Connection, "the answer was cut off")
+                    .with_source(source.without_url())
+            }
+            other => Error::new(ErrorKind::Decode, other.to_string()),
+        };
+        let error = error.with_call(&self.call);
+        match seen.answer {
+            Some((status, headers)) => error.with_answer(status, headers),
+            None => error,
+        }
+    }
+}
+
+impl ClientHooks<Runtime> for raw::Client {
+    async fn exec(&self, mut request: Request, _info: &OperationInfo) -> reqwest::Result<Response> {
+        let runtime = &self.inner;
+        let headers = request.headers_mut();
+        // progenitor's own convention, which the API does not know.
+        headers.remove("api-version");
+        if let Some(accept) = runtime.call.operation().accept {
+            headers.insert(http::header::ACCEPT, http::HeaderValue::from_static(accept));
+        }
+        headers.extend(runtime.headers.clone());
+        Ok(match runtime.send(request).await {
+            Ok(response) => response,
+            Err(error) => {
+                runtime.seen().error = Some(error);
+                http::Response::new("").into()
+            }
+        })
+    }
+
+    async fn post<E>(
+        &self,
+        _result: &reqwest::Result<Response>,
+        _info: &OperationInfo,
+    ) -> std::result::Result<(), progenitor_client::Error<E>> {
+        match self.inner.seen().error {
+            Some(_) => Err(progenitor_client::Error::Custom(String::new())),
+            None => Ok(()),
+        }
+    }
+}

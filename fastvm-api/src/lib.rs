@@ -1,0 +1,71 @@
+//! The raw FastVM client: every operation of the REST API as a method, made from its OpenAPI
+//! document by `cargo xtask regen`.
+//!
+//! Most programs want the crate `fastvm`, which stands on this one and adds waiting, streams, file
+//! transfer, retries and configuration. Use this crate to plug a [`Transport`] of your own, or to
+//! share [`types`] with a server.
+//!
+//! ```
+//! # use std::sync::Arc;
+//! use fastvm_api::{CallInfo, Client, Sending, Transport};
+//!
+//! /// Answers every call without a network.
+//! #[derive(Debug)]
+//! struct Fake;
+//!
+//! impl Transport for Fake {
+//!     fn send<'a>(&'a self, request: reqwest::Request, call: &'a CallInfo) -> Sending<'a> {
+//!         assert_eq!(call.operation().id, "getHealth");
+//!         assert_eq!(request.url().path(), "/healthz");
+//!         Box::pin(async { Ok(http::Response::new(r#"{"status":"ok"}"#).into()) })
+//!     }
+//! }
+//!
+//! # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+//! # runtime.block_on(async {
+//! let client = Client::new("http://localhost", reqwest::Client::new(), Arc::new(Fake));
+//! let health = client.health().await?;
+//! assert_eq!(health.status.as_deref(), Some("ok"));
+//! # Ok::<(), fastvm_api::Error>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # The shape of the tree
+//!
+//! A call sits at its published place: `client.vms().services().register(id, "web", 8080)`.
+//! What a call requires are arguments; what is optional are setters of the builder. `.await` gives
+//! the answer's body, `.send().await` also its status and headers. Each call can be tuned where it
+//! is made, with `.request_timeout(..)`, `.max_retries(..)` and `.header(..)`.
+//!
+//! [`Vms`](vms::Vms) and its builders are generic in what a VM is handed out as; here it is plain
+//! data, `fastvm` makes it a handle with verbs.
+//!
+//! # Features
+//!
+//! - `schemars`: `JsonSchema` for every type of [`types`].
+//! - `spec`: the document itself, as `fastvm_api::SPEC`.
+
+#![forbid(unsafe_code)]
+
+mod call;
+mod client;
+mod error;
+#[rustfmt::skip]
+#[allow(clippy::all, unreachable_pub)]
+mod generated;
+mod hooks;
+mod patch;
+mod values;
+
+pub use call::{Call, CallInfo, Operation, Pending};
+pub use client::Client;
+pub use error::{Error, ErrorKind, Outcome, Result};
+pub use generated::*;
+pub use hooks::{Sending, Transport};
+pub use patch::Patch;
+pub use progenitor_client::{ByteStream, ResponseValue};
+
+/// The OpenAPI document this crate was made from, as JSON.
+#[cfg(feature = "spec")]
+pub const SPEC: &str = include_str!("generated/openapi.json");

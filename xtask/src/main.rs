@@ -1,0 +1,99 @@
+//! The workspace's own commands: `cargo xtask regen` makes the raw crate
+//! `fastvm-api` from `openapi.yaml`.
+//!
+//! The way of the data, a module each:
+//! `load → normalise → generate → refine → tree → write`.
+
+mod generate;
+mod load;
+mod model;
+mod names;
+mod normalise;
+mod refine;
+mod schema;
+mod tree;
+mod write;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+
+/// Commands of the FastVM workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Write the generated part of `fastvm-api` from `openapi.yaml`.
+    Regen {
+        /// Write nothing; exit with 1 and show the first difference if the committed files are not
+        /// what the document gives.
+        #[arg(long)]
+        check: bool,
+        /// Read this document in place of `openapi.yaml`.
+        #[arg(long, value_name = "FILE")]
+        spec: Option<PathBuf>,
+        /// Write to this folder in place of `fastvm-api/src/generated`.
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode> {
+    let Command::Regen { check, spec, out } = cli.command;
+    let root = workspace_root()?;
+    let spec = spec.unwrap_or_else(|| root.join("openapi.yaml"));
+    let out = out.unwrap_or_else(|| root.join("fastvm-api/src/generated"));
+    let (files, notices) = regen(&spec)?;
+    for notice in notices {
+        eprintln!("notice: {notice}");
+    }
+    if !check {
+        let changed = write::write(&out, &files)?;
+        println!("{} files, {changed} changed", files.len());
+        return Ok(ExitCode::SUCCESS);
+    }
+    match write::first_difference(&out, &files)? {
+        None => Ok(ExitCode::SUCCESS),
+        Some(difference) => {
+            eprintln!(
+                "{difference}\nthe generated files are not current: run `cargo xtask regen` and commit what it writes"
+            );
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// The generated files of a document, and what the one who regenerates should know.
+fn regen(spec: &Path) -> Result<(write::Files, Vec<String>)> {
+    let source = load::load(spec)?;
+    let normalised = normalise::normalise(source.clone())?;
+    let raw = generate::generate(&normalised.document)?;
+    let refined = refine::refine(raw, &normalised.model)?;
+    let tree = tree::tree(&refined, &normalised.model)?;
+    let files = write::render(&source, refined, tree)?;
+    Ok((files, normalised.model.notices))
+}
+
+fn workspace_root() -> Result<PathBuf> {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .map(Path::to_path_buf)
+        .context("xtask lies in no workspace")
+}

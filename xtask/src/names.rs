@@ -1,0 +1,138 @@
+//! How wire names become Rust names. Every module asks here, so that a fact noted under a name is
+//! found under it again.
+
+use heck::{ToSnakeCase, ToUpperCamelCase};
+use proc_macro2::Span;
+use syn::Ident;
+
+/// Setter names that builders and overrides need for themselves. A field of such a name gets the
+/// suffix `_field`.
+const RESERVED_SETTERS: &[&str] = &[
+    "body",
+    "check",
+    "command",
+    "exec_timeout",
+    "fetch_timeout",
+    "header",
+    "idle_check",
+    "into_future",
+    "into_guard",
+    "keep_on_failure",
+    "lease",
+    "max_retries",
+    "new",
+    "poll_interval",
+    "request_timeout",
+    "send",
+    "timeout",
+    "wait",
+    "wait_timeout",
+];
+
+/// Body fields that an override sets in a way of its own: `(operation, field)`. The raw builder
+/// keeps their setters; the setter macro, which overrides invoke, leaves them out.
+const LEFT_TO_OVERRIDES: &[(&str, &str)] = &[
+    ("execVm", "command"),
+    ("execVm", "stdin"),
+    ("execVm", "timeoutSec"),
+    ("launchVm", "machineType"),
+    ("launchVm", "snapshotId"),
+];
+
+/// `LaunchVMRequest` → `LaunchVmRequest`, as typify re-cases it.
+pub fn type_name(wire: &str) -> String {
+    wire.to_upper_camel_case()
+}
+
+/// `diskGiB` → `disk_gib`, `type` → `type_`.
+pub fn field_name(wire: &str) -> String {
+    // Units are one word; left to the case rules they come out as `gi_b`.
+    let words = wire
+        .replace("GiB", "Gib")
+        .replace("MiB", "Mib")
+        .replace("KiB", "Kib");
+    escape(words.to_snake_case())
+}
+
+/// `launchVm` → `launch_vm`.
+pub fn function_name(operation_id: &str) -> String {
+    escape(operation_id.to_snake_case())
+}
+
+/// `launchVm` → `LAUNCH_VM`.
+pub fn constant_name(operation_id: &str) -> String {
+    operation_id.to_snake_case().to_uppercase()
+}
+
+/// `gcp-service-account-json` → `GcpServiceAccountJson`, `2xl` → `V2xl`.
+pub fn variant_name(value: &str) -> String {
+    let name = value.to_upper_camel_case();
+    match name.chars().next() {
+        Some(first) if first.is_ascii_digit() => format!("V{name}"),
+        Some(_) if name != "Self" => name,
+        _ => format!("{name}Value"),
+    }
+}
+
+/// The name of a field's setter on builders and in setter macros.
+pub fn setter_name(field: &str) -> String {
+    if RESERVED_SETTERS.contains(&field) {
+        format!("{field}_field")
+    } else {
+        field.to_owned()
+    }
+}
+
+/// Whether the override of this operation sets the field in a way of its own.
+pub fn is_left_to_override(operation_id: &str, wire: &str) -> bool {
+    LEFT_TO_OVERRIDES.contains(&(operation_id, wire))
+}
+
+pub fn ident(name: &str) -> Ident {
+    Ident::new(name, Span::call_site())
+}
+
+/// Makes a Rust identifier of a snake-case word.
+fn escape(word: String) -> String {
+    let starts_badly = word.chars().next().is_none_or(|c| c.is_ascii_digit());
+    if starts_badly {
+        format!("_{word}")
+    } else if syn::parse_str::<Ident>(&word).is_err() {
+        format!("{word}_")
+    } else {
+        word
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_stay_one_word() {
+        assert_eq!(field_name("diskGiB"), "disk_gib");
+        assert_eq!(field_name("memoryMiB"), "memory_mib");
+        assert_eq!(field_name("ratePerGiBMonth"), "rate_per_gib_month");
+        assert_eq!(field_name("publicIpv6"), "public_ipv6");
+    }
+
+    #[test]
+    fn keywords_and_digits_become_identifiers() {
+        assert_eq!(field_name("type"), "type_");
+        assert_eq!(field_name("2fa"), "_2fa");
+        assert_eq!(variant_name("2xl"), "V2xl");
+        assert_eq!(variant_name("self"), "SelfValue");
+    }
+
+    #[test]
+    fn acronyms_are_cased_like_words() {
+        assert_eq!(type_name("LaunchVMRequest"), "LaunchVmRequest");
+        assert_eq!(type_name("DNSPolicy"), "DnsPolicy");
+    }
+
+    #[test]
+    fn a_field_that_an_override_needs_gets_a_suffix() {
+        assert_eq!(setter_name("wait"), "wait_field");
+        assert_eq!(setter_name("region"), "region");
+    }
+}
