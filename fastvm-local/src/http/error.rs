@@ -1,0 +1,105 @@
+//! The one error answer: a status and `{"error": "<text>"}`.
+
+use std::error::Error;
+
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde_json::json;
+
+use crate::exec::with_cause;
+use crate::sandbox::{ExecError, LaunchError};
+use crate::vms::NotLaunched;
+
+/// An answer that is an error.
+#[derive(Debug)]
+pub(super) struct ApiError {
+    status: StatusCode,
+    text: String,
+}
+
+impl ApiError {
+    pub(super) fn new(status: StatusCode, text: impl Into<String>) -> Self {
+        Self {
+            status,
+            text: text.into(),
+        }
+    }
+
+    pub(super) fn bad_request(text: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, text)
+    }
+
+    pub(super) fn conflict(text: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, text)
+    }
+
+    pub(super) fn not_available(what: &str) -> Self {
+        let text = format!("{what} is not available on the local server yet");
+        Self::new(StatusCode::NOT_IMPLEMENTED, text)
+    }
+
+    pub(super) fn no_such_vm() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "no such VM")
+    }
+
+    /// The VM ended under a command, which may have done anything by then.
+    pub(super) fn vm_ended() -> Self {
+        Self::new(
+            StatusCode::BAD_GATEWAY,
+            "the VM ended while the command ran",
+        )
+    }
+
+    pub(super) fn internal(error: &dyn Error) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, with_cause(error))
+    }
+}
+
+impl From<StatusCode> for ApiError {
+    fn from(status: StatusCode) -> Self {
+        let text = status.canonical_reason().unwrap_or("error");
+        Self::new(status, text.to_ascii_lowercase())
+    }
+}
+
+impl From<std::io::Error> for ApiError {
+    fn from(error: std::io::Error) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl From<NotLaunched> for ApiError {
+    fn from(error: NotLaunched) -> Self {
+        match error {
+            NotLaunched::Closed => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping")
+            }
+            NotLaunched::Failed(error @ LaunchError::Invalid { .. }) => {
+                Self::bad_request(with_cause(&error))
+            }
+            NotLaunched::Failed(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<ExecError> for ApiError {
+    fn from(error: ExecError) -> Self {
+        match error {
+            ExecError::Invalid { .. } => Self::bad_request(format!("command: {error}")),
+            ExecError::Frozen | ExecError::Gone => Self::conflict(error.to_string()),
+            error => Self::new(StatusCode::BAD_GATEWAY, with_cause(&error)),
+        }
+    }
+}
+
+impl From<ApiError> for Response {
+    fn from(error: ApiError) -> Self {
+        super::json(error.status, &json!({ "error": error.text }))
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        self.into()
+    }
+}

@@ -1,0 +1,54 @@
+//! A line for each request. Queries are left out: those of signed URLs are secrets.
+
+use std::time::Instant;
+
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::Response;
+use http::{Method, StatusCode};
+
+/// The VM an answer is about, where the path does not say it.
+#[derive(Clone, Debug)]
+pub(super) struct AboutVm(pub(super) String);
+
+/// Logs a request when its answer begins, or when its client has gone without one.
+pub(super) async fn log(request: Request, next: Next) -> Response {
+    let mut line = Line {
+        method: request.method().clone(),
+        path: request.uri().path().to_owned(),
+        begin: Instant::now(),
+        status: None,
+        vm: String::new(),
+    };
+    let mut response = next.run(request).await;
+    line.status = Some(response.status());
+    if let Some(AboutVm(id)) = response.extensions_mut().remove() {
+        line.vm = id;
+    }
+    response
+}
+
+struct Line {
+    method: Method,
+    path: String,
+    begin: Instant,
+    status: Option<StatusCode>,
+    vm: String,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        let Self {
+            method, path, vm, ..
+        } = self;
+        let ms = self.begin.elapsed().as_secs_f64() * 1000.0;
+        let separator = if vm.is_empty() { "" } else { " vm " };
+        match self.status {
+            Some(status) => {
+                let status = status.as_u16();
+                tracing::info!("{method} {path} {status} {ms:.1} ms{separator}{vm}");
+            }
+            None => tracing::info!("{method} {path} client gone after {ms:.1} ms"),
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! The API over HTTP: which operation is answered by which handler.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::handler::Handler;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::{MethodFilter, MethodRouter, get, on};
+use fastvm_api::Operation;
+use http::{Method, StatusCode};
+
+use crate::storage::{PREFIX, Storage};
+use crate::vms::Vms;
+
+mod auth;
+mod body;
+mod error;
+mod exec;
+mod files;
+mod log;
+mod storage;
+mod vms;
+
+use auth::ApiKey;
+use error::ApiError;
+
+/// What the handlers share.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub(crate) vms: Arc<Vms>,
+    pub(crate) storage: Storage,
+    api_key: ApiKey,
+}
+
+impl App {
+    pub(crate) fn new(vms: Arc<Vms>, storage: Storage, api_key: &str) -> Self {
+        Self {
+            vms,
+            storage,
+            api_key: ApiKey::new(api_key),
+        }
+    }
+}
+
+/// What answers an operation, if this server has it.
+fn handler(operation: &str, on_method: MethodFilter) -> Option<MethodRouter<Arc<App>>> {
+    Some(match operation {
+        "listVms" => on(on_method, vms::list),
+        "launchVm" => on(on_method, vms::launch),
+        "getVm" => on(on_method, vms::retrieve),
+        "updateVm" => on(on_method, vms::update),
+        "deleteVm" => on(on_method, vms::delete),
+        "execVm" => on(on_method, exec::exec),
+        "presignFile" => on(on_method, files::presign),
+        "fetchFileToVm" => on(on_method, files::fetch),
+        "getHealth" => on(on_method, vms::health),
+        _ => return None,
+    })
+}
+
+/// The operations of the API that are answered with 501.
+pub(crate) fn not_available() -> Vec<&'static str> {
+    operations()
+        .filter(|(operation, method)| handler(operation.id, *method).is_none())
+        .map(|(operation, _)| operation.id)
+        .collect()
+}
+
+/// Every operation of the API, once, and its method.
+fn operations() -> impl Iterator<Item = (&'static Operation, MethodFilter)> {
+    let mut seen = HashSet::new();
+    fastvm_api::operations::ALL
+        .iter()
+        .copied()
+        .filter(move |operation| seen.insert((operation.method, operation.path)))
+        .filter_map(|operation| {
+            let method: Method = operation.method.parse().ok()?;
+            Some((operation, MethodFilter::try_from(method).ok()?))
+        })
+}
+
+/// All routes: those of the API's table, and signed storage.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    let check_key = from_fn_with_state(Arc::clone(&app), auth::check_key);
+    let mut routes: HashMap<String, MethodRouter<Arc<App>>> = HashMap::new();
+    for (operation, on_method) in operations() {
+        let mut route = handler(operation.id, on_method).unwrap_or_else(|| {
+            on(on_method, || async {
+                ApiError::not_available(operation.id)
+            })
+        });
+        if operation.needs_key {
+            route = route.route_layer(check_key.clone());
+        }
+        let path = unnamed_parameters(operation.path);
+        let known = routes.remove(&path).unwrap_or_default();
+        routes.insert(path, known.merge(route));
+    }
+    let wrong_method =
+        (|| async { ApiError::from(StatusCode::METHOD_NOT_ALLOWED) }).layer(check_key.clone());
+    let unknown_path = unknown_path.layer(check_key);
+    let mut router = Router::new();
+    for (path, route) in routes {
+        router = router.route(&path, route.fallback(wrong_method.clone()));
+    }
+    let objects = get(storage::get)
+        .put(storage::put)
+        .fallback(|| async { ApiError::from(StatusCode::METHOD_NOT_ALLOWED) });
+    router
+        .route(&format!("{PREFIX}/{{vm_id}}/{{key}}"), objects)
+        .fallback(unknown_path)
+        .layer(from_fn(log::log))
+        .with_state(app)
+}
+
+async fn unknown_path(request: Request) -> ApiError {
+    let (method, path) = (request.method(), request.uri().path());
+    ApiError::new(
+        StatusCode::NOT_FOUND,
+        format!("no such operation: {method} {path}"),
+    )
+}
+
+/// The path with its parameters numbered: the router wants equal names at equal places, and the
+/// document need not have them.
+fn unnamed_parameters(path: &str) -> String {
+    let segments = path.split('/').enumerate().map(|(place, segment)| {
+        if segment.starts_with('{') {
+            format!("{{p{place}}}")
+        } else {
+            segment.to_owned()
+        }
+    });
+    segments.collect::<Vec<_>>().join("/")
+}
+
+/// An answer with a JSON body.
+fn json(status: StatusCode, body: &impl serde::Serialize) -> Response {
+    match serde_json::to_vec(body) {
+        Ok(body) => {
+            let mut response = Response::new(body.into());
+            *response.status_mut() = status;
+            let json = http::HeaderValue::from_static("application/json");
+            response
+                .headers_mut()
+                .insert(http::header::CONTENT_TYPE, json);
+            response
+        }
+        Err(error) => ApiError::internal(&error).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_served_is_in_the_table() {
+        let served: Vec<_> = operations()
+            .filter(|(operation, method)| handler(operation.id, *method).is_some())
+            .map(|(operation, _)| operation.id)
+            .collect();
+        for operation in [
+            "listVms",
+            "launchVm",
+            "getVm",
+            "updateVm",
+            "deleteVm",
+            "execVm",
+            "presignFile",
+            "fetchFileToVm",
+            "getHealth",
+        ] {
+            assert!(served.contains(&operation), "{operation}");
+        }
+        assert!(not_available().contains(&"pauseVm"));
+    }
+
+    #[test]
+    fn parameters_are_numbered_by_place() {
+        assert_eq!(
+            unnamed_parameters("/v1/vms/{id}/services/{name}"),
+            "/v1/vms/{p3}/services/{p5}"
+        );
+    }
+}

@@ -1,0 +1,169 @@
+//! Launch, list, retrieve, update, delete; and health.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use fastvm_api::Patch;
+use fastvm_api::types::{
+    DeleteResponse, HealthResponse, LaunchVmRequest, UpdateVmRequest, Vm, VmStatus,
+};
+use http::StatusCode;
+use uuid::Uuid;
+
+use super::body::{Json, Target};
+use super::error::ApiError;
+use super::log::AboutVm;
+use super::{App, json};
+use crate::rules;
+use crate::sandbox::LaunchSpec;
+use crate::vms::{self, Boot};
+
+/// The metadata key by which a launch asks for a boot that goes wrong.
+const BOOT_KEY: &str = "fastvm-local/boot";
+
+const ORG_ID: &str = "org_local";
+
+pub(super) async fn health() -> Response {
+    json(StatusCode::OK, &HealthResponse::new().status("ok"))
+}
+
+pub(super) async fn launch(
+    State(app): State<Arc<App>>,
+    Json(request): Json<LaunchVmRequest>,
+) -> Result<Response, ApiError> {
+    let vm = new_vm(request)?;
+    let boot = boot(&vm.metadata)?;
+    let mut spec = LaunchSpec::new(&vm.id, rules::host_name(&vm.name, &vm.id));
+    spec.env = vm.env_vars.clone();
+    let vm = app.vms.launch(vm, spec, boot).await?;
+    let status = match vm.status {
+        VmStatus::Running => StatusCode::CREATED,
+        _ => StatusCode::ACCEPTED,
+    };
+    let mut response = json(status, &vm);
+    response.extensions_mut().insert(AboutVm(vm.id));
+    Ok(response)
+}
+
+/// The VM that a launch asks for. What it does not ask for is left out, as in every answer.
+fn new_vm(request: LaunchVmRequest) -> Result<Vm, ApiError> {
+    if request.snapshot_id.is_some() {
+        return Err(ApiError::not_available("snapshotId"));
+    }
+    if request.volumes.is_some_and(|volumes| !volumes.is_empty()) {
+        return Err(ApiError::not_available("volumes"));
+    }
+    if request
+        .bucket_mounts
+        .is_some_and(|mounts| !mounts.is_empty())
+    {
+        return Err(ApiError::not_available("bucketMounts"));
+    }
+    let machine_type = request
+        .machine_type
+        .ok_or_else(|| ApiError::bad_request("machineType: missing, and there is no snapshotId"))?;
+    let size = rules::size(&machine_type, request.disk_gib).map_err(ApiError::bad_request)?;
+    let metadata = request.metadata.unwrap_or_default();
+    rules::check_metadata(&metadata).map_err(ApiError::bad_request)?;
+    let env_vars = request.env_vars.unwrap_or_default();
+    rules::check_env_vars(&env_vars).map_err(ApiError::bad_request)?;
+    if let Some(ttl) = &request.ttl {
+        rules::check_ttl(ttl).map_err(ApiError::bad_request)?;
+    }
+
+    let id = Uuid::new_v4().to_string();
+    let name = rules::vm_name(request.name.as_deref(), &id);
+    let (cpu, memory_mib, disk_gib) = (size.cpu, size.memory_mib, size.disk_gib);
+    let status = VmStatus::Provisioning;
+    let mut vm = Vm::new(
+        id,
+        name,
+        ORG_ID,
+        cpu,
+        memory_mib,
+        disk_gib,
+        status,
+        vms::now(),
+    )
+    .machine_name(machine_type)
+    .source_name("")
+    .set_metadata(metadata)
+    .set_env_vars(env_vars);
+    vm.firewall = request.firewall;
+    vm.ttl = request.ttl;
+    Ok(vm)
+}
+
+fn boot(metadata: &BTreeMap<String, String>) -> Result<Boot, ApiError> {
+    match metadata.get(BOOT_KEY).map(String::as_str) {
+        None => Ok(Boot::Normal),
+        Some("error") => Ok(Boot::Fails),
+        Some("never") => Ok(Boot::Hangs),
+        Some(other) => Err(ApiError::bad_request(format!(
+            "metadata.{BOOT_KEY}: {other:?} is neither \"error\" nor \"never\""
+        ))),
+    }
+}
+
+pub(super) async fn list(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Response {
+    let query = query.unwrap_or_default();
+    let filters: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
+    let matches = |vm: &Vm| {
+        filters
+            .iter()
+            .all(|(key, value)| match key.strip_prefix("metadata.") {
+                Some(label) => vm.metadata.get(label).is_some_and(|found| found == value),
+                None => key != "status" || vm.status == **value,
+            })
+    };
+    let vms: Vec<Vm> = app.vms.list().into_iter().filter(matches).collect();
+    json(StatusCode::OK, &vms)
+}
+
+pub(super) async fn retrieve(Target(machine): Target) -> Response {
+    json(StatusCode::OK, &machine.view())
+}
+
+pub(super) async fn update(
+    Target(machine): Target,
+    Json(request): Json<UpdateVmRequest>,
+) -> Result<Response, ApiError> {
+    if let Some(metadata) = &request.metadata {
+        rules::check_metadata(metadata).map_err(ApiError::bad_request)?;
+    }
+    if let Patch::Set(ttl) = &request.ttl {
+        rules::check_ttl(ttl).map_err(ApiError::bad_request)?;
+    }
+    let vm = machine.change(|vm| {
+        if let Some(name) = &request.name {
+            vm.name = rules::vm_name(Some(name), &vm.id);
+        }
+        if let Some(metadata) = request.metadata {
+            vm.metadata = metadata;
+        }
+        match request.ttl {
+            Patch::Keep => return,
+            Patch::Clear => vm.ttl = None,
+            Patch::Set(ttl) => vm.ttl = Some(ttl),
+        }
+        let is_running = vm.status == VmStatus::Running;
+        vm.expires_at_ms = vm.ttl.as_ref().filter(|_| is_running).map(vms::expiry);
+    });
+    Ok(json(StatusCode::OK, &vm))
+}
+
+pub(super) async fn delete(
+    State(app): State<Arc<App>>,
+    Target(machine): Target,
+) -> Result<Response, ApiError> {
+    if !app.vms.delete(&machine.id).await {
+        return Err(ApiError::no_such_vm());
+    }
+    app.storage.remove_all(&machine.id);
+    Ok(json(
+        StatusCode::OK,
+        &DeleteResponse::new(&machine.id, true),
+    ))
+}

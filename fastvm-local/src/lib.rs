@@ -1,0 +1,43 @@
+//! The FastVM API as a server on this machine, each VM a real, isolated process environment.
+//!
+//! A program written against FastVM runs against a [`Server`] unchanged: point its client at
+//! [`base_url`](Server::base_url) with [`api_key`](Server::api_key). Commands run for real, files
+//! arrive for real, and nothing leaves the machine. Linux only; elsewhere a server does not start.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let server = fastvm_local::Server::start().await?;
+//! println!("export FASTVM_BASE_URL={}", server.base_url());
+//! println!("export FASTVM_API_KEY={}", server.api_key());
+//! server.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Boots that go wrong
+//!
+//! For tests of a client, a launch with the metadata key `fastvm-local/boot` boots badly: with the
+//! value `error` the VM ends in status `error` after the boot delay, with `never` it stays
+//! `provisioning`.
+//!
+//! # What is inside
+//!
+//! `server` starts and stops, `http` has the operations, `vms` keeps the VMs, `exec` runs commands
+//! in them, `storage` holds what signed URLs point to, `rules` are the limits of the API, and
+//! [`sandbox`] isolates.
+
+#![deny(unsafe_code)]
+
+mod exec;
+mod http;
+mod rules;
+#[doc(hidden)]
+pub mod sandbox;
+mod server;
+mod state;
+mod storage;
+mod vms;
+
+pub use sandbox::ProbeError;
+pub use server::{Server, ServerBuilder, StartError};

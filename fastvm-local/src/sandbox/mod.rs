@@ -1,0 +1,170 @@
+//! A real, isolated VM on one Linux machine, made of namespaces.
+//!
+//! A [`Sandbox`] has its own root directory, processes, host name and users; of the host it sees
+//! `/usr` and a few files of `/etc`, read-only, and it shares the host's network: two VMs cannot
+//! listen on the same port, ports below 1024 cannot be taken, and the abstract Unix sockets of the
+//! host can be reached. It keeps programs apart that mean well. It is not a wall against code that
+//! wants out.
+//!
+//! [`Host::probe`] finds out whether this machine can do it, by doing it once. There is no way to
+//! run a command that is not isolated.
+//!
+//! ```no_run
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use fastvm_local::sandbox::{ExecSpec, Host, LaunchSpec};
+//!
+//! let host = Host::probe("/var/tmp/fastvm").await?;
+//! let vm = host.launch(LaunchSpec::new("1", "web")).await?;
+//! let process = vm.exec(ExecSpec::new(["sh", "-c", "exit 3"])).await?;
+//! assert_eq!(process.wait().await?.code(), 3);
+//! vm.remove().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! How it is built: `probe` finds out what this machine can do, and says what is missing; `root`
+//! furnishes a VM's root directory; `instance` keeps the directories of one server and sweeps those
+//! of dead ones; `vm` and `process` are what runs; `kernel` is the only module with unsafe code.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+mod error;
+
+#[cfg(target_os = "linux")]
+mod identity;
+#[cfg(target_os = "linux")]
+mod instance;
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code)]
+mod kernel;
+#[cfg(target_os = "linux")]
+mod probe;
+#[cfg(target_os = "linux")]
+mod process;
+#[cfg(target_os = "linux")]
+mod procfs;
+#[cfg(target_os = "linux")]
+mod remove;
+#[cfg(target_os = "linux")]
+mod root;
+#[cfg(target_os = "linux")]
+mod vm;
+
+#[cfg(not(target_os = "linux"))]
+mod unsupported;
+
+pub use error::{ExecError, LaunchError, ProbeError};
+#[cfg(target_os = "linux")]
+pub use probe::Host;
+#[cfg(target_os = "linux")]
+pub use process::{Input, Output, Process};
+#[cfg(not(target_os = "linux"))]
+pub use unsupported::{Host, Input, Output, Process, Sandbox};
+#[cfg(target_os = "linux")]
+pub use vm::Sandbox;
+
+/// What a new VM shall be.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct LaunchSpec {
+    /// Names the VM's directory: a plain file name. No two VMs of a host have one id.
+    pub id: String,
+    /// The host name inside, at most 64 bytes.
+    pub hostname: String,
+    /// Variables of every command, on top of `PATH`, `HOME`, `USER`, `LOGNAME`, `LANG` and `TERM`.
+    pub env: BTreeMap<String, String>,
+}
+
+impl LaunchSpec {
+    /// A VM without variables of its own.
+    pub fn new(id: impl Into<String>, hostname: impl Into<String>) -> Self {
+        Self {
+            id: id.into(),
+            hostname: hostname.into(),
+            env: BTreeMap::new(),
+        }
+    }
+}
+
+impl fmt::Debug for LaunchSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Values may be secrets.
+        let mut spec = f.debug_struct("LaunchSpec");
+        spec.field("id", &self.id)
+            .field("hostname", &self.hostname)
+            .field("variables", &self.env.keys());
+        spec.finish()
+    }
+}
+
+/// A command to be run in a VM.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct ExecSpec {
+    /// The program and its arguments. A program without `/` is searched in the VM's `PATH`.
+    pub argv: Vec<String>,
+    /// Variables on top of the VM's.
+    pub env: BTreeMap<String, String>,
+    /// The working directory; `/root` unless told.
+    pub cwd: String,
+    /// What the program reads.
+    pub stdin: Stdin,
+}
+
+impl ExecSpec {
+    /// A command that starts in `/root` and reads nothing.
+    pub fn new<S: Into<String>>(argv: impl IntoIterator<Item = S>) -> Self {
+        Self {
+            argv: argv.into_iter().map(Into::into).collect(),
+            env: BTreeMap::new(),
+            cwd: "/root".to_owned(),
+            stdin: Stdin::Null,
+        }
+    }
+}
+
+impl fmt::Debug for ExecSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Arguments and values may be secrets.
+        let (program, variables) = (self.argv.first(), self.env.keys());
+        let mut spec = f.debug_struct("ExecSpec");
+        spec.field("program", &program)
+            .field("cwd", &self.cwd)
+            .field("variables", &variables);
+        spec.finish_non_exhaustive()
+    }
+}
+
+/// What a command finds on its standard input.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub enum Stdin {
+    /// Nothing: `/dev/null`.
+    #[default]
+    Null,
+    /// These bytes, then the end. They are written in the background; a program need not read them.
+    Bytes(Vec<u8>),
+    /// What is written to [`Process::stdin`], until that is dropped.
+    Piped,
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exit {
+    code: i32,
+    signal: Option<i32>,
+}
+
+impl Exit {
+    /// The exit code; 128 + n if signal n ended the command.
+    pub fn code(&self) -> i32 {
+        self.code
+    }
+
+    /// The signal that ended the command, if one did.
+    pub fn signal(&self) -> Option<i32> {
+        self.signal
+    }
+}

@@ -1,0 +1,700 @@
+//! A VM: its launch, its commands, its end.
+
+use std::collections::BTreeMap;
+use std::ffi::{CString, OsStr};
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use tokio::io::AsyncWriteExt;
+use tokio::runtime::Handle;
+use tokio::task::spawn_blocking;
+
+use super::identity::Identity;
+use super::instance::Instance;
+use super::kernel::{self, Image, Join, Launch, Report, Stage, Task, Wait};
+use super::probe::Shared;
+use super::process::{Child, Input, Output, Process};
+use super::remove::remove_tree;
+use super::root::{self, PATH};
+use super::{ExecError, ExecSpec, LaunchError, LaunchSpec, Stdin, procfs};
+
+/// How long a process may take to stop when the VM is frozen.
+const FREEZE_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long a process that waits in the kernel is awaited by a freeze. A parent that waits for its
+/// `vfork` child cannot stop before the child goes on, and runs nothing meanwhile.
+const UNINTERRUPTIBLE_LIMIT: Duration = Duration::from_millis(250);
+
+/// What is tried first, and fails where namespaces are not to be had.
+pub(super) const MAKE_NAMESPACES: &str = "make namespaces";
+
+/// A running VM.
+///
+/// Dropping it kills every process in it and deletes its directory, in the background. If this
+/// program dies, even by `SIGKILL`, the kernel ends the VM; the next [`Host::probe`] deletes the
+/// directory.
+///
+/// [`Host::probe`]: super::Host::probe
+pub struct Sandbox {
+    vm: Arc<Vm>,
+    /// Process 1 reads the other end. A socket and not a pipe: what is inside cannot open it anew,
+    /// through `/proc/1/fd`, and thereby hold it open.
+    _life: OwnedFd,
+    runtime: Handle,
+    removed: AtomicBool,
+}
+
+struct Vm {
+    /// Held until the directory is out of the way.
+    claim: Claim,
+    root: PathBuf,
+    env: BTreeMap<String, String>,
+    init: Arc<Child>,
+    pid_namespace: u64,
+    /// Whether the VM is frozen. Held for reading while a command starts.
+    frozen: RwLock<bool>,
+}
+
+/// The right to the directory of an id, for one VM at a time.
+struct Claim {
+    host: Arc<Shared>,
+    id: String,
+}
+
+impl Claim {
+    fn new(host: Arc<Shared>, id: String) -> Result<Self, LaunchError> {
+        match host
+            .ids
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id.clone())
+        {
+            true => {}
+            false => {
+                return Err(LaunchError::Invalid {
+                    what: format!("a VM with the id {id:?} is there already"),
+                });
+            }
+        }
+        Ok(Self { host, id })
+    }
+
+    fn root(&self) -> PathBuf {
+        self.host.instance.root_of(&self.id)
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.host
+            .ids
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.id);
+    }
+}
+
+impl fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Variables may be secrets.
+        f.debug_struct("Sandbox")
+            .field("id", &self.id())
+            .field("host_pid", &self.host_pid())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Sandbox {
+    /// Launches a VM on a blocking thread; also says whether it sees the host's `/proc`.
+    pub(super) async fn launch(
+        host: Arc<Shared>,
+        spec: LaunchSpec,
+    ) -> Result<(Self, bool), LaunchError> {
+        check(&spec)?;
+        let launched = spawn_blocking(move || {
+            let claim = Claim::new(host, spec.id.clone())?;
+            let (host, root) = (Arc::clone(&claim.host), claim.root());
+            let launched = root::fill(&root, &spec.hostname)
+                .map_err(|source| files(format!("fill {}", root.display()), source))
+                .and_then(|()| launch(&host, &spec, &root));
+            match launched {
+                Ok(launched) => Ok(launched.into_sandbox(claim, spec.env)),
+                Err(error) => {
+                    let _ = discard(&host.instance, &root);
+                    Err(error)
+                }
+            }
+        });
+        launched.await.unwrap_or_else(|error| {
+            Err(files(
+                "wait for the launch".to_owned(),
+                io::Error::other(error),
+            ))
+        })
+    }
+
+    /// The id it was launched with.
+    pub fn id(&self) -> &str {
+        &self.vm.claim.id
+    }
+
+    /// Its root directory on the host. What is inside may have put links anywhere: do not follow
+    /// them, use commands in the VM to read and write files of it.
+    pub fn root(&self) -> &Path {
+        &self.vm.root
+    }
+
+    /// Process 1 of the VM, by its number on the host.
+    pub fn host_pid(&self) -> i32 {
+        self.vm.init.pid
+    }
+
+    /// Starts a command. Background processes of earlier commands run beside it.
+    ///
+    /// Dropping the future before it is done may leave the command running, its output closed.
+    ///
+    /// # Errors
+    ///
+    /// [`ExecError::NotFound`] and [`ExecError::NotExecutable`] if the command cannot be run; they
+    /// have an [`exit_code`](ExecError::exit_code). [`ExecError::Frozen`] until the VM is thawed,
+    /// [`ExecError::Gone`] after its end.
+    pub async fn exec(&self, spec: ExecSpec) -> Result<Process, ExecError> {
+        let vm = Arc::clone(&self.vm);
+        let started = spawn_blocking(move || vm.exec(spec));
+        started
+            .await
+            .unwrap_or_else(|error| Err(exec_fault("wait for its start", io::Error::other(error))))
+    }
+
+    /// Whether the VM runs (or is frozen), and can take commands.
+    pub fn is_alive(&self) -> bool {
+        self.vm.init.is_running()
+    }
+
+    /// Waits until the VM has ended, whoever ends it.
+    pub async fn ended(&self) {
+        let _ = self.vm.init.wait().await;
+    }
+
+    /// Stops every process, and returns when all have stopped. Commands are refused until
+    /// [`thaw`](Self::thaw).
+    ///
+    /// # Errors
+    ///
+    /// If a process does not stop within 5 seconds; then all go on.
+    pub async fn freeze(&self) -> io::Result<()> {
+        let vm = Arc::clone(&self.vm);
+        spawn_blocking(move || vm.freeze())
+            .await
+            .map_err(io::Error::other)?
+    }
+
+    /// Lets every process go on.
+    pub async fn thaw(&self) -> io::Result<()> {
+        let vm = Arc::clone(&self.vm);
+        spawn_blocking(move || vm.thaw())
+            .await
+            .map_err(io::Error::other)?
+    }
+
+    /// Ends every process of the VM, and returns when none is left. The directory stays until
+    /// [`remove`](Self::remove) or drop.
+    pub async fn kill(&self) -> io::Result<()> {
+        self.vm.kill().await
+    }
+
+    /// Kills the VM and removes its directory: it is out of the way on return, and deleted in the
+    /// background. Dropping the future does the same later.
+    pub async fn remove(self) -> io::Result<()> {
+        self.vm.kill().await?;
+        let vm = Arc::clone(&self.vm);
+        let moved = spawn_blocking(move || vm.claim.host.instance.discard(&vm.root));
+        let trash = moved.await.map_err(io::Error::other)??;
+        self.removed.store(true, Ordering::Relaxed);
+        let host = Arc::clone(&self.vm.claim.host);
+        drop(spawn_blocking(move || delete(&host.instance, trash)));
+        Ok(())
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        if *self.removed.get_mut() {
+            return;
+        }
+        self.vm.send_kill();
+        let vm = Arc::clone(&self.vm);
+        // If the runtime is shut down, the directory is left to the next sweep.
+        self.runtime.spawn(async move {
+            let _ = vm.init.wait().await;
+            let _ = spawn_blocking(move || discard(&vm.claim.host.instance, &vm.root)).await;
+        });
+    }
+}
+
+/// Removes a root directory. What cannot be deleted stays in the trash until the next sweep.
+fn discard(instance: &Instance, root: &Path) -> io::Result<()> {
+    delete(instance, instance.discard(root)?);
+    Ok(())
+}
+
+fn delete(_alive: &Instance, trash: Option<PathBuf>) {
+    if let Some(trash) = trash {
+        let _ = remove_tree(&trash);
+    }
+}
+
+fn check(spec: &LaunchSpec) -> Result<(), LaunchError> {
+    let invalid = |what: String| Err(LaunchError::Invalid { what });
+    let LaunchSpec { id, hostname, env } = spec;
+    if id.is_empty()
+        || matches!(id.as_str(), "." | "..")
+        || id.contains(['/', '\0'])
+        || id.len() > 255
+    {
+        return invalid(format!("the id {id:?} is not a plain file name"));
+    }
+    if hostname.is_empty()
+        || hostname.len() > 64
+        || hostname.contains(|c: char| c.is_whitespace() || c.is_control())
+    {
+        return invalid(format!(
+            "the host name {hostname:?} is not 1 to 64 bytes without spaces"
+        ));
+    }
+    match bad_variable(env) {
+        Some(name) => invalid(format!(
+            "the variable {name:?} cannot be passed to a program"
+        )),
+        None => Ok(()),
+    }
+}
+
+fn bad_variable(env: &BTreeMap<String, String>) -> Option<&str> {
+    let is_bad = |name: &str, value: &str| {
+        name.is_empty() || name.contains(['=', '\0']) || value.contains('\0')
+    };
+    env.iter()
+        .find(|(name, value)| is_bad(name, value))
+        .map(|(name, _)| name.as_str())
+}
+
+fn files(doing: String, source: io::Error) -> LaunchError {
+    LaunchError::Files { doing, source }
+}
+
+fn launch(host: &Shared, spec: &LaunchSpec, root: &Path) -> Result<Launched, LaunchError> {
+    let kernel_fault = |doing: &str| {
+        let doing = doing.to_owned();
+        move |source| LaunchError::Kernel { doing, source }
+    };
+    let root_path = c_string(root.as_os_str()).ok_or_else(|| LaunchError::Invalid {
+        what: "the state directory's path has a null byte".to_owned(),
+    })?;
+    let init = Image::new(
+        vec![c"/usr/bin/cat".to_owned(), c"/bin/cat".to_owned()],
+        vec![c"cat".to_owned()],
+        vec![c"LANG=C.UTF-8".to_owned()],
+    );
+    let (life, life_inside) = UnixStream::pair().map_err(kernel_fault("make a socket"))?;
+    let life_inside = above_standard(life_inside.into()).map_err(kernel_fault("make a socket"))?;
+    let (status, status_inside) = pipe().map_err(kernel_fault("make a pipe"))?;
+    let plan = Launch {
+        root: &root_path,
+        hostname: OsStr::new(&spec.hostname),
+        steps: &host.layout.steps,
+        clear_groups: host.identity.clear_groups,
+        init: &init,
+        life: life_inside.as_fd(),
+        status: status_inside.as_fd(),
+    };
+    let (pid, pidfd) = kernel::launch(&plan)
+        .map_err(io::Error::from)
+        .map_err(kernel_fault(MAKE_NAMESPACES))?;
+    drop((life_inside, status_inside));
+
+    let begun = begin(&host.identity, pid, &life, status)
+        .map_err(kernel_fault("write the id maps of the VM"));
+    let begun = begun.and_then(|reports| {
+        match reports.iter().find_map(|report| launch_fault(host, report)) {
+            None => Ok(reports),
+            Some(fault) => Err(fault),
+        }
+    });
+    let reports = begun.inspect_err(|_| {
+        let _ = kernel::pidfd_send_signal(pidfd.as_fd(), Signal::SIGKILL as i32);
+        let _ = kernel::wait(pidfd.as_fd(), Wait::Reap);
+    })?;
+    let shows_host_processes = reports
+        .iter()
+        .any(|report| report.stage == Stage::SharedProc);
+    Ok(Launched {
+        pid,
+        pidfd,
+        life: life.into(),
+        shows_host_processes,
+    })
+}
+
+/// Process 1 runs.
+struct Launched {
+    pid: i32,
+    pidfd: OwnedFd,
+    life: OwnedFd,
+    shows_host_processes: bool,
+}
+
+impl Launched {
+    fn into_sandbox(self, claim: Claim, env: BTreeMap<String, String>) -> (Sandbox, bool) {
+        let vm = Vm {
+            root: claim.root(),
+            claim,
+            env,
+            // Process 1 was running a moment ago; should it be gone, so is all that is counted by this.
+            pid_namespace: procfs::pid_namespace(self.pid).unwrap_or_default(),
+            init: Child::watch(self.pid, self.pidfd),
+            frozen: RwLock::new(false),
+        };
+        let (vm, runtime) = (Arc::new(vm), Handle::current());
+        (
+            Sandbox {
+                vm,
+                _life: self.life,
+                runtime,
+                removed: AtomicBool::new(false),
+            },
+            self.shows_host_processes,
+        )
+    }
+}
+
+/// Gives process 1 its ids, lets it go on, and hears how it went.
+fn begin(
+    identity: &Identity,
+    pid: i32,
+    mut life: &UnixStream,
+    status: OwnedFd,
+) -> io::Result<Vec<Report>> {
+    identity.give_to(pid)?;
+    io::Write::write_all(&mut life, b"\n")?;
+    read_reports(status)
+}
+
+fn launch_fault(host: &Shared, report: &Report) -> Option<LaunchError> {
+    let doing = match report.stage {
+        Stage::SharedProc => return None,
+        Stage::Source | Stage::Step => host.layout.describe(report.index),
+        Stage::Descriptors => "set up the descriptors of process 1".to_owned(),
+        Stage::Identity => "become root in the VM".to_owned(),
+        Stage::PrivateMounts => "make the mounts of the VM private".to_owned(),
+        Stage::Pivot => "change to the root directory of the VM".to_owned(),
+        Stage::Detach => "detach the root directory of the host".to_owned(),
+        Stage::Hostname => "set the host name".to_owned(),
+        Stage::Restrict => "limit the capabilities of process 1".to_owned(),
+        Stage::Exec => "start cat as process 1".to_owned(),
+        other => format!("start process 1 ({other:?})"),
+    };
+    Some(LaunchError::Kernel {
+        doing,
+        source: io::Error::from_raw_os_error(report.errno),
+    })
+}
+
+fn read_reports(status: OwnedFd) -> io::Result<Vec<Report>> {
+    let mut bytes = Vec::new();
+    File::from(status).read_to_end(&mut bytes)?;
+    Ok(Report::parse(&bytes).collect())
+}
+
+/// Both ends are closed in other children by `execve`, and by ours at once.
+fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (reader, writer) = io::pipe()?;
+    Ok((
+        above_standard(reader.into())?,
+        above_standard(writer.into())?,
+    ))
+}
+
+/// The same file with a descriptor above the standard three, which children are given anew.
+fn above_standard(fd: OwnedFd) -> io::Result<OwnedFd> {
+    use std::os::fd::AsRawFd;
+    if fd.as_raw_fd() > 2 {
+        Ok(fd)
+    } else {
+        fd.try_clone()
+    }
+}
+
+fn c_string(text: impl AsRef<OsStr>) -> Option<CString> {
+    CString::new(text.as_ref().as_bytes()).ok()
+}
+
+fn exec_fault(doing: &str, source: io::Error) -> ExecError {
+    ExecError::Kernel {
+        doing: doing.to_owned(),
+        source,
+    }
+}
+
+impl Vm {
+    fn exec(&self, spec: ExecSpec) -> Result<Process, ExecError> {
+        let invalid = |what: String| ExecError::Invalid { what };
+        let cannot_pass =
+            |what: String| move || invalid(format!("{what} cannot be passed to a program"));
+        if let Some(name) = bad_variable(&spec.env) {
+            return Err(cannot_pass(format!("the variable {name:?}"))());
+        }
+        let program = spec
+            .argv
+            .first()
+            .cloned()
+            .ok_or_else(|| invalid("there is no command".to_owned()))?;
+        let argv: Option<Vec<CString>> = spec.argv.iter().map(c_string).collect();
+        let argv = argv.ok_or_else(cannot_pass("an argument with a null byte".to_owned()))?;
+        let cwd = c_string(&spec.cwd).ok_or_else(cannot_pass(
+            "a working directory with a null byte".to_owned(),
+        ))?;
+        let env = self.environment(&spec.env);
+        let path = env.get("PATH").map_or(PATH, |path| path);
+        let candidates = candidates(&program, path);
+        let env = env
+            .iter()
+            .filter_map(|(name, value)| c_string(format!("{name}={value}")))
+            .collect();
+        let image = Image::new(candidates, argv, env);
+        let task = Task::Exec {
+            image: &image,
+            cwd: &cwd,
+            fake_chown: self.claim.host.identity.single_id,
+        };
+
+        let (stdin, stdin_inside) = match spec.stdin {
+            Stdin::Null => (None, None),
+            Stdin::Bytes(_) | Stdin::Piped => {
+                let (reader, writer) =
+                    pipe().map_err(|source| exec_fault("make a pipe", source))?;
+                (Some(writer), Some(reader))
+            }
+        };
+        let (stdout, stdout_inside) = pipe().map_err(|source| exec_fault("make a pipe", source))?;
+        let (stderr, stderr_inside) = pipe().map_err(|source| exec_fault("make a pipe", source))?;
+
+        // Before the process is there: if one of these fails, nothing has to be taken back.
+        let watched = |source| exec_fault("watch a pipe", source);
+        let mut stdin = stdin.map(Input::new).transpose().map_err(watched)?;
+        let stdout = Output::new(stdout).map_err(watched)?;
+        let stderr = Output::new(stderr).map_err(watched)?;
+
+        let child = {
+            let frozen = self.frozen.read().unwrap_or_else(PoisonError::into_inner);
+            if *frozen {
+                return Err(ExecError::Frozen);
+            }
+            let stdio = [
+                stdin_inside.as_ref().map(AsFd::as_fd),
+                Some(stdout_inside.as_fd()),
+                Some(stderr_inside.as_fd()),
+            ];
+            let (pid, pidfd, reports) = self.join(task, stdio)?;
+            match reports
+                .iter()
+                .find_map(|report| exec_error(report, &program, &spec.cwd))
+            {
+                None => Child::watch(pid, pidfd),
+                Some(error) => {
+                    let _ = kernel::wait(pidfd.as_fd(), Wait::Reap);
+                    return Err(error);
+                }
+            }
+        };
+        if let Stdin::Bytes(bytes) = spec.stdin
+            && let Some(mut input) = stdin.take()
+        {
+            // A program that does not read to the end has its reasons: its exit code tells.
+            tokio::spawn(async move { input.write_all(&bytes).await });
+        }
+        Ok(Process {
+            stdin,
+            stdout: Some(stdout),
+            stderr: Some(stderr),
+            child,
+        })
+    }
+
+    fn environment(&self, additions: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let base = [
+            ("HOME", "/root"),
+            ("LANG", "C.UTF-8"),
+            ("LOGNAME", "root"),
+            ("PATH", PATH),
+            ("TERM", "xterm-256color"),
+            ("USER", "root"),
+        ];
+        let base = base.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let more = self.env.iter().chain(additions);
+        base.into_iter()
+            .chain(more.map(|(name, value)| (name.clone(), value.clone())))
+            .collect()
+    }
+
+    /// Starts a task in the VM: its process id, a descriptor of it, and what it had to report.
+    fn join(
+        &self,
+        task: Task<'_>,
+        stdio: [Option<BorrowedFd<'_>>; 3],
+    ) -> Result<(i32, OwnedFd, Vec<Report>), ExecError> {
+        if !self.init.is_running() {
+            return Err(ExecError::Gone);
+        }
+        let (status, status_inside) = pipe().map_err(|source| exec_fault("make a pipe", source))?;
+        let [stdin, stdout, stderr] = stdio;
+        let plan = Join {
+            vm: self.init.pidfd(),
+            stdin,
+            stdout,
+            stderr,
+            clear_groups: self.claim.host.identity.clear_groups,
+            task,
+            status: status_inside.as_fd(),
+        };
+        let (_, go_between) =
+            kernel::join(&plan).map_err(|errno| exec_fault("fork", errno.into()))?;
+        drop(status_inside);
+        let reports = read_reports(status);
+        let _ = kernel::wait(go_between.as_fd(), Wait::Reap);
+        let reports = reports.map_err(|source| exec_fault("read how it went", source))?;
+        let started = reports.iter().find(|report| report.stage == Stage::Started);
+        let Some(pid) = started.map(|report| report.index as i32) else {
+            return Err(self.join_error(&reports));
+        };
+        let pidfd =
+            kernel::pidfd_open(pid).map_err(|source| exec_fault("follow the process", source))?;
+        Ok((pid, pidfd, reports))
+    }
+
+    fn join_error(&self, reports: &[Report]) -> ExecError {
+        let report = reports.first();
+        let errno = report.map_or(0, |report| report.errno);
+        // The two that joining, or forking into, a VM whose process 1 has ended gives.
+        let is_end = errno == Errno::ESRCH as i32 || errno == Errno::ENOMEM as i32;
+        let has_ended = || procfs::Stat::of(self.init.pid).is_none_or(|stat| stat.has_ended());
+        if report.is_none() || !self.init.is_running() || (is_end && has_ended()) {
+            return ExecError::Gone;
+        }
+        let doing = match report.map(|report| report.stage) {
+            Some(Stage::Join) => "join the VM",
+            Some(Stage::Fork) => "fork in the VM",
+            _ => "set up the descriptors",
+        };
+        exec_fault(doing, io::Error::from_raw_os_error(errno))
+    }
+
+    fn signal_all(&self, signal: Signal) -> io::Result<()> {
+        let (_, pidfd, reports) = match self.join(Task::SignalAll(signal as i32), [None; 3]) {
+            Err(ExecError::Gone) => return Ok(()),
+            other => other.map_err(io::Error::other)?,
+        };
+        kernel::wait(pidfd.as_fd(), Wait::Reap)?;
+        match reports.iter().find(|report| report.stage == Stage::Signal) {
+            Some(report) if report.errno != 0 => Err(io::Error::from_raw_os_error(report.errno)),
+            _ => Ok(()),
+        }
+    }
+
+    fn freeze(&self) -> io::Result<()> {
+        let mut frozen = self.frozen.write().unwrap_or_else(PoisonError::into_inner);
+        self.signal_all(Signal::SIGSTOP)?;
+        let started = Instant::now();
+        while !self.has_stopped(started.elapsed())? {
+            if started.elapsed() > FREEZE_LIMIT {
+                self.signal_all(Signal::SIGCONT)?;
+                return Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "a process of the VM does not stop",
+                ));
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        *frozen = true;
+        Ok(())
+    }
+
+    fn has_stopped(&self, elapsed: Duration) -> io::Result<bool> {
+        let is_patient = elapsed < UNINTERRUPTIBLE_LIMIT;
+        let at_rest = |stat: procfs::Stat| stat.is_stopped() || (stat.state == 'D' && !is_patient);
+        let inside =
+            |pid: &i32| procfs::pid_namespace(*pid).is_ok_and(|space| space == self.pid_namespace);
+        let others = procfs::pids()?.filter(|pid| *pid != self.init.pid);
+        Ok(others
+            .filter(inside)
+            .all(|pid| procfs::Stat::of(pid).is_none_or(at_rest)))
+    }
+
+    fn thaw(&self) -> io::Result<()> {
+        let mut frozen = self.frozen.write().unwrap_or_else(PoisonError::into_inner);
+        self.signal_all(Signal::SIGCONT)?;
+        *frozen = false;
+        Ok(())
+    }
+
+    async fn kill(&self) -> io::Result<()> {
+        self.send_kill();
+        // Whoever took the status: it has ended.
+        let _ = self.init.wait().await;
+        Ok(())
+    }
+
+    /// The kernel kills all that is inside with process 1, and only then lets it end.
+    fn send_kill(&self) {
+        // It fails only if process 1 has ended already.
+        let _ = kernel::pidfd_send_signal(self.init.pidfd(), Signal::SIGKILL as i32);
+    }
+}
+
+fn candidates(program: &str, path: &str) -> Vec<CString> {
+    if program.contains('/') {
+        return c_string(program).into_iter().collect();
+    }
+    if program.is_empty() {
+        return Vec::new();
+    }
+    let folders = path
+        .split(':')
+        .map(|folder| if folder.is_empty() { "." } else { folder });
+    folders
+        .filter_map(|folder| c_string(format!("{folder}/{program}")))
+        .collect()
+}
+
+fn exec_error(report: &Report, program: &str, cwd: &str) -> Option<ExecError> {
+    let source = io::Error::from_raw_os_error(report.errno);
+    let program = || program.to_owned();
+    Some(match report.stage {
+        Stage::Started => return None,
+        Stage::Exec if report.errno == Errno::ENOENT as i32 => {
+            ExecError::NotFound { program: program() }
+        }
+        Stage::Exec => ExecError::NotExecutable {
+            program: program(),
+            source,
+        },
+        Stage::WorkingDirectory => ExecError::WorkingDirectory {
+            path: cwd.to_owned(),
+            source,
+        },
+        Stage::Identity => exec_fault("become root in the VM", source),
+        Stage::Stdin => exec_fault("open /dev/null", source),
+        Stage::Restrict => exec_fault("limit its capabilities", source),
+        other => exec_fault(&format!("start it ({other:?})"), source),
+    })
+}

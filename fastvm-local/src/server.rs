@@ -1,0 +1,359 @@
+//! A server from its start to its stop.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::select;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use uuid::Uuid;
+
+use crate::http::{App, not_available, router};
+use crate::sandbox::ProbeError;
+use crate::state::{self, StateDir};
+use crate::storage::Storage;
+use crate::vms::Vms;
+
+/// How long answers under way may take after the VMs have ended.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// How long to wait after a connection could not be accepted, as for want of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Flow control windows of HTTP/2: the usual 64 KiB are small for uploads.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
+
+/// A running server: the FastVM API on a loopback address of this machine.
+///
+/// Each VM it launches is an isolated process environment with a file system of its own. It ends
+/// with [`stop`](Self::stop); dropping it does the same in the background, as long as the runtime
+/// goes on. If the program is killed, the kernel ends all VMs, and the next start removes their
+/// folders.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let server = fastvm_local::Server::start().await?;
+///
+/// let url = format!("{}/v1/vms", server.base_url());
+/// let answer = reqwest::Client::new().get(url).header("X-API-Key", server.api_key()).send().await?;
+/// assert_eq!(answer.text().await?, "[]");
+///
+/// server.stop().await;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Server {
+    address: SocketAddr,
+    base_url: String,
+    api_key: String,
+    running: DropGuard,
+    supervisor: JoinHandle<()>,
+}
+
+impl Server {
+    /// Starts a server on a free port, with a random key and temporary state.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::Isolation`] if no VM can be isolated on this machine.
+    pub async fn start() -> Result<Self, StartError> {
+        Self::builder().start().await
+    }
+
+    /// A server with other settings.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    ///
+    /// let server = fastvm_local::Server::builder()
+    ///     .api_key("dev")
+    ///     .boot_delay(Duration::from_millis(300))
+    ///     .start()
+    ///     .await?;
+    /// assert_eq!(server.api_key(), "dev");
+    /// # server.stop().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::default()
+    }
+
+    /// Where it is reached, such as `http://127.0.0.1:8787`: the base URL for a client.
+    pub fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    /// The key that it asks for.
+    pub fn api_key(&self) -> &str {
+        &self.api_key
+    }
+
+    /// The address it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends all VMs and connections and removes the server's folders. Dropping the future does the
+    /// same in the background.
+    pub async fn stop(self) {
+        drop(self.running);
+        let _ = self.supervisor.await;
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The settings of a [`Server`].
+#[derive(Clone)]
+#[must_use = "it does nothing until it is started"]
+pub struct ServerBuilder {
+    address: SocketAddr,
+    api_key: Option<String>,
+    boot_delay: Duration,
+    url_lifetime: Duration,
+    state_dir: Option<PathBuf>,
+}
+
+impl Default for ServerBuilder {
+    fn default() -> Self {
+        Self {
+            address: (Ipv4Addr::LOCALHOST, 0).into(),
+            api_key: None,
+            boot_delay: Duration::ZERO,
+            url_lifetime: Duration::from_secs(900),
+            state_dir: None,
+        }
+    }
+}
+
+impl fmt::Debug for ServerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerBuilder")
+            .field("address", &self.address)
+            .field("boot_delay", &self.boot_delay)
+            .field("url_lifetime", &self.url_lifetime)
+            .field("state_dir", &self.state_dir)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ServerBuilder {
+    /// The address to listen on; a free port of `127.0.0.1` unless told. It must be a loopback
+    /// address: the server runs commands of whoever holds the key.
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.address = address;
+        self
+    }
+
+    /// The API key that clients must send; a random one unless told.
+    pub fn api_key(mut self, key: impl Into<String>) -> Self {
+        self.api_key = Some(key.into());
+        self
+    }
+
+    /// How long a VM stays `provisioning`; not at all unless told. With a delay a launch answers
+    /// 202 and clients have to poll, as in the cloud.
+    pub fn boot_delay(mut self, delay: Duration) -> Self {
+        self.boot_delay = delay;
+        self
+    }
+
+    /// How long signed storage URLs are good; 15 minutes unless told.
+    pub fn url_lifetime(mut self, lifetime: Duration) -> Self {
+        self.url_lifetime = lifetime;
+        self
+    }
+
+    /// The directory for VMs and uploads, made if it is missing. Several servers can share one.
+    /// Unless told, it is temporary, below the system's temporary directory.
+    pub fn state_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.state_dir = Some(path.into());
+        self
+    }
+
+    /// Starts the server. Must be called within a tokio runtime with I/O and time enabled.
+    ///
+    /// # Errors
+    ///
+    /// If the settings cannot be used, or no VM can be isolated on this machine.
+    pub async fn start(self) -> Result<Server, StartError> {
+        if !self.address.ip().is_loopback() {
+            return Err(StartError::NotLoopback(self.address));
+        }
+        let random_key = || format!("local-{}", Uuid::new_v4().simple());
+        let api_key = self.api_key.unwrap_or_else(random_key);
+        if api_key.is_empty() || !api_key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(StartError::ApiKey);
+        }
+        let no_listener = |source| StartError::Listen {
+            address: self.address,
+            source,
+        };
+        let listener = TcpListener::bind(self.address).await.map_err(no_listener)?;
+        let address = listener.local_addr().map_err(no_listener)?;
+        let base_url = format!("http://{address}");
+
+        let state_dir = self
+            .state_dir
+            .map_or_else(StateDir::temporary, StateDir::named);
+        state_dir.check().map_err(|source| StartError::StateDir {
+            path: state_dir.path().to_owned(),
+            source,
+        })?;
+        let host = state_dir.probe().await.map_err(StartError::Isolation)?;
+        let missing = not_available();
+        if !missing.is_empty() {
+            tracing::info!(
+                "not available yet, answered with 501: {}",
+                missing.join(", ")
+            );
+        }
+
+        let objects = state::objects(&host);
+        let storage = Storage::new(base_url.clone(), objects.clone(), self.url_lifetime);
+        let vms = Arc::new(Vms::new(host, self.boot_delay));
+        let app = Arc::new(App::new(vms, storage, &api_key));
+        let shutdown = CancellationToken::new();
+        let running = shutdown.clone().drop_guard();
+        let supervisor = tokio::spawn(async move {
+            serve(listener, app, shutdown).await;
+            state_dir.release(objects).await;
+        });
+        Ok(Server {
+            address,
+            base_url,
+            api_key,
+            running,
+            supervisor,
+        })
+    }
+}
+
+/// Answers requests until the shutdown, then ends the VMs and with them what waits for them.
+async fn serve(listener: TcpListener, app: Arc<App>, shutdown: CancellationToken) {
+    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
+    let router = router(Arc::clone(&app));
+    loop {
+        select! {
+            () = shutdown.cancelled() => break,
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => drop(connections.spawn(connection(stream, router.clone(), &graceful))),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    }
+    drop((listener, router));
+    app.vms.close().await;
+    let _ = timeout(GRACE, graceful.shutdown()).await;
+    connections.shutdown().await;
+}
+
+fn connection(
+    stream: TcpStream,
+    router: Router,
+    graceful: &GracefulShutdown,
+) -> impl Future<Output = ()> + Send + use<> {
+    // Events shall not wait for acknowledgements; without it they are late, not lost.
+    let _ = stream.set_nodelay(true);
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    http.http1().timer(TokioTimer::new());
+    http.http2()
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW);
+    let service = TowerToHyperService::new(router);
+    let serving = http
+        .serve_connection_with_upgrades(TokioIo::new(stream), service)
+        .into_owned();
+    let serving = graceful.watch(serving);
+    async move {
+        if let Err(error) = serving.await {
+            tracing::debug!(error, "a connection was cut");
+        }
+    }
+}
+
+/// Why a server could not be started.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The address is not a loopback address.
+    NotLoopback(SocketAddr),
+    /// The API key is empty, or has characters that a header cannot carry.
+    ApiKey,
+    /// The address cannot be listened on.
+    Listen {
+        /// The address as it was asked for.
+        address: SocketAddr,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The directory for VMs cannot be used.
+    StateDir {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: io::Error,
+    },
+    /// No VM can be isolated on this machine. The text says why, and the way out if there is one.
+    Isolation(ProbeError),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotLoopback(address) => write!(
+                f,
+                "{address} is not a loopback address, such as 127.0.0.1:8787"
+            ),
+            Self::ApiKey => {
+                f.write_str("the API key must be visible ASCII characters without spaces")
+            }
+            Self::Listen { address, .. } => write!(f, "cannot listen on {address}"),
+            Self::StateDir { path, .. } => {
+                write!(f, "the state directory {} cannot be used", path.display())
+            }
+            Self::Isolation(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Error for StartError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::NotLoopback(_) | Self::ApiKey => None,
+            Self::Listen { source, .. } | Self::StateDir { source, .. } => Some(source),
+            Self::Isolation(error) => error.source(),
+        }
+    }
+}
