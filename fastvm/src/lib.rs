@@ -1,1 +1,65 @@
-//! 
+//! The FastVM SDK: launch microVMs in a moment, run and stream commands in them, move files in and
+//! out.
+//!
+//! ```
+//! use fastvm::{Client, ExecEvent};
+//! use futures_util::TryStreamExt;
+//!
+//! # async fn example() -> fastvm::Result<()> {
+//! let client = Client::from_env()?; // FASTVM_API_KEY, FASTVM_BASE_URL
+//! let vm = client.vms().launch("c1m2").name("dev").await?; // waits until running
+//!
+//! vm.upload("./src", "/root/src").await?; // file or folder
+//! let out = vm.run(["ls", "-la", "/root/src"]).await?;
+//! println!("{} {}", out.exit_code, out.stdout);
+//!
+//! let mut events = vm.stream("for i in 1 2 3; do echo $i; sleep 1; done").await?; // shell line
+//! while let Some(event) = events.try_next().await? {
+//!     match event {
+//!         ExecEvent::Stdout(bytes) => print!("{}", String::from_utf8_lossy(&bytes)),
+//!         ExecEvent::Stderr(bytes) => eprint!("{}", String::from_utf8_lossy(&bytes)),
+//!         ExecEvent::Exit(exit) => println!("exit {} in {:?}", exit.code, exit.duration),
+//!         _ => {}
+//!     }
+//! }
+//! vm.download("/root/src", "./back").await?;
+//! vm.delete().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`Client`] is the way in. It derefs to the generated resource tree of [`fastvm_api`], so every
+//! operation of the API is at its published place; `launch`, `restore`, `run`, `stream`, `upload`
+//! and `download` are written by hand on top. Each call that works on a VM takes its id
+//! (`client.vms().run(&id, ..)`) or goes through a handle (`vm.run(..)`).
+//!
+//! # What holds everywhere
+//!
+//! - A builder does nothing until it is awaited; `.send().await` gives status and headers, too.
+//! - An operation that is not safe to repeat is sent once, and again only if it provably never left.
+//!   [`Error::outcome`] says what is known of a failed call's side effects.
+//! - A stream ends with the command's exit or with an error, never in silence.
+//! - Keys, signed URLs, credentials and environment values are in no error and no `Debug` output.
+//!
+//! To try it without an account, point it at the local server: `cargo run -p fastvm-local`.
+
+#![forbid(unsafe_code)]
+
+mod client;
+mod connector;
+mod exec;
+mod launch;
+mod retry;
+mod stream;
+mod transfer;
+mod vm;
+mod vms;
+
+pub use client::{Client, ClientBuilder};
+pub use exec::{CommandLine, Output, Run};
+pub use fastvm_api::{Error, ErrorKind, Outcome, Patch, ResponseValue, Result, types};
+pub use launch::{Launch, WaitForVmReady};
+pub use stream::{ExecEvent, ExecStream, Exit, Stream};
+pub use transfer::{Download, Upload};
+pub use vm::{Vm, Warnings};
+pub use vms::Vms;

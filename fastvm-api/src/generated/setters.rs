@@ -179,6 +179,13 @@ macro_rules! __update_vm_setters {
 
 #[doc(hidden)]
 #[macro_export]
+macro_rules! __exec_vm_setters {
+    ($request:ident) => {
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
 macro_rules! __set_vm_firewall_setters {
     ($request:ident) => {
         /// Traffic to the VM. By default all of it is denied.
@@ -255,6 +262,13 @@ macro_rules! __update_service_setters {
 
 #[doc(hidden)]
 #[macro_export]
+macro_rules! __presign_file_setters {
+    ($request:ident) => {
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
 macro_rules! __fetch_file_to_vm_setters {
     ($request:ident) => {
         /// How long this download may take, in seconds.
@@ -274,6 +288,13 @@ macro_rules! __attach_volume_setters {
             self.$request = self.$request.read_only(read_only);
             self
         }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __create_volume_setters {
+    ($request:ident) => {
     };
 }
 
@@ -313,6 +334,13 @@ macro_rules! __attach_bucket_mount_setters {
             self.$request = self.$request.read_only(read_only);
             self
         }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __rotate_bucket_mount_setters {
+    ($request:ident) => {
     };
 }
 
@@ -403,5 +431,12 @@ macro_rules! __presign_snapshot_import_context_setters {
             self.$request = self.$request.size_bytes(size_bytes);
             self
         }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __exec_vm_stream_setters {
+    ($request:ident) => {
     };
 }

@@ -1,0 +1,286 @@
+//! Launching a VM and waiting for it.
+
+use std::time::Duration;
+
+use fastvm_api::types::{self, VmStatus};
+use fastvm_api::{Client, Error, ErrorKind, Pending, ResponseValue, Result};
+use http::StatusCode;
+use tokio::time::Instant;
+
+use crate::vm::{Vm, Warnings};
+
+/// The first pause between two polls, and the least one.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+
+/// How much of the time waited so far the next pause takes: a VM is late by a fraction of its boot,
+/// and a long boot costs few polls.
+const PAUSE_SHARE: f64 = 0.2;
+
+/// A launch or restore: `client.vms().launch("c1m2")`, `client.vms().restore("snp_…")`.
+///
+/// Awaited, it gives the VM once it is running. See [`Vms::launch`](crate::Vms::launch).
+#[derive(Clone, Debug)]
+#[must_use = "a launch does nothing until it is awaited"]
+pub struct Launch {
+    api: Client,
+    request: fastvm_api::vms::Launch,
+    waits: bool,
+    wait: Wait,
+}
+
+impl Launch {
+    pub(crate) fn new(api: &Client, request: fastvm_api::vms::Launch) -> Self {
+        Self {
+            api: api.clone(),
+            request,
+            waits: true,
+            wait: Wait::default(),
+        }
+    }
+
+    fastvm_api::__launch_vm_setters!(request);
+    fastvm_api::__call_options!(request);
+
+    /// Whether to wait until the VM is running, as is the default. Without, the handle is of a VM
+    /// that may be queued: see [`Client::wait_for_vm_ready`](crate::Client::wait_for_vm_ready).
+    pub fn wait(mut self, wait: bool) -> Self {
+        self.waits = wait;
+        self
+    }
+
+    /// The longest pause between two polls; 2 s by default. The first pauses are shorter: they
+    /// start near 50 ms and grow with the time waited.
+    pub fn poll_interval(mut self, interval: Duration) -> Self {
+        self.wait.poll_interval = interval;
+        self
+    }
+
+    /// How long to wait until the VM is running; 300 s by default.
+    pub fn wait_timeout(mut self, timeout: Duration) -> Self {
+        self.wait.timeout = timeout;
+        self
+    }
+
+    /// Launches, waits, and gives the VM with the status and headers of the launch's answer.
+    pub async fn send(self) -> Result<ResponseValue<Vm>> {
+        let answer = self.request.send().await?;
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let mut answer = answer.into_inner();
+        let warnings = Warnings {
+            attachments: answer.attachment_warnings.take(),
+            snapshot_restore: answer.snapshot_restore_warnings.take(),
+        };
+        let mut vm: types::Vm = answer.into();
+        if self.waits {
+            vm = self
+                .wait
+                .until_running(&self.api, &vm.id.clone(), Some(vm))
+                .await?;
+        }
+        let vm = Vm::new(&self.api, vm).with_warnings(warnings);
+        Ok(ResponseValue::new(vm, status, headers))
+    }
+}
+
+impl IntoFuture for Launch {
+    type Output = Result<Vm>;
+    type IntoFuture = Pending<Vm>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { Ok(self.send().await?.into_inner()) })
+    }
+}
+
+/// A wait for a VM: `client.wait_for_vm_ready(&id)`.
+#[derive(Clone, Debug)]
+#[must_use = "it waits only when awaited"]
+pub struct WaitForVmReady {
+    api: Client,
+    id: String,
+    wait: Wait,
+}
+
+impl WaitForVmReady {
+    pub(crate) fn new(api: &Client, id: String) -> Self {
+        Self {
+            api: api.clone(),
+            id,
+            wait: Wait::default(),
+        }
+    }
+
+    /// The longest pause between two polls; 2 s by default.
+    pub fn poll_interval(mut self, interval: Duration) -> Self {
+        self.wait.poll_interval = interval;
+        self
+    }
+
+    /// How long to wait; 300 s by default.
+    pub fn wait_timeout(mut self, timeout: Duration) -> Self {
+        self.wait.timeout = timeout;
+        self
+    }
+}
+
+impl IntoFuture for WaitForVmReady {
+    type Output = Result<Vm>;
+    type IntoFuture = Pending<Vm>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let vm = self.wait.until_running(&self.api, &self.id, None).await?;
+            Ok(Vm::new(&self.api, vm))
+        })
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Wait {
+    poll_interval: Duration,
+    timeout: Duration,
+}
+
+impl Default for Wait {
+    fn default() -> Self {
+        Self {
+            poll_interval: Duration::from_secs(2),
+            timeout: Duration::from_secs(300),
+        }
+    }
+}
+
+impl Wait {
+    /// Polls until the VM runs. `known` is the VM as last answered.
+    async fn until_running(
+        &self,
+        api: &Client,
+        id: &str,
+        known: Option<types::Vm>,
+    ) -> Result<types::Vm> {
+        let start = Instant::now();
+        let mut last_status = known.as_ref().map(|vm| vm.status.clone());
+        let mut last_error = None;
+        let mut vm = known;
+        loop {
+            if let Some(vm) = vm.take() {
+                if vm.status == VmStatus::Running {
+                    return Ok(vm);
+                }
+                if has_failed(&vm.status) {
+                    return Err(ended(vm));
+                }
+                last_status = Some(vm.status);
+                tokio::time::sleep(self.pause(start.elapsed())).await;
+            }
+            let left = self.timeout.saturating_sub(start.elapsed());
+            if left.is_zero() {
+                return Err(self.not_ready(id, last_status, last_error));
+            }
+            match tokio::time::timeout(left, api.vms().retrieve(id)).await {
+                Ok(Ok(found)) => vm = Some(found),
+                Ok(Err(error)) if is_final(&error) => {
+                    let error = error.with_vm_id(id);
+                    return Err(match last_status {
+                        Some(status) => error.with_vm_status(status),
+                        None => error,
+                    });
+                }
+                // A fault that outlasted the call's own retries may still pass before the deadline.
+                Ok(Err(error)) => {
+                    last_error = Some(error);
+                    tokio::time::sleep(self.pause(start.elapsed())).await;
+                }
+                Err(_) => return Err(self.not_ready(id, last_status, last_error)),
+            }
+        }
+    }
+
+    fn pause(&self, waited: Duration) -> Duration {
+        let growing = waited
+            .mul_f64(PAUSE_SHARE)
+            .max(SHORTEST_PAUSE)
+            .min(self.poll_interval);
+        // Launches that began together do not poll together.
+        let jittered = growing.mul_f64(0.9 + 0.2 * fastrand::f64());
+        jittered.min(self.timeout.saturating_sub(waited))
+    }
+
+    fn not_ready(&self, id: &str, status: Option<VmStatus>, cause: Option<Error>) -> Error {
+        let message = format!(
+            "not running after {:?}: wait longer with `.wait_timeout(..)` or `wait_for_vm_ready`, or delete it",
+            self.timeout
+        );
+        let mut error = Error::new(ErrorKind::NotReady, message).with_vm_id(id);
+        if let Some(status) = status {
+            error = error.with_vm_status(status);
+        }
+        match cause {
+            Some(cause) => error.with_source(cause),
+            None => error,
+        }
+    }
+}
+
+/// A status the VM does not get out of by itself. An unknown one counts as in transition.
+fn has_failed(status: &VmStatus) -> bool {
+    matches!(
+        status,
+        VmStatus::Error | VmStatus::Stopped | VmStatus::Deleting
+    )
+}
+
+fn ended(vm: types::Vm) -> Error {
+    let message = "the VM will not run any more: delete it and launch another";
+    Error::new(ErrorKind::Launch, message)
+        .with_vm_id(vm.id)
+        .with_vm_status(vm.status)
+}
+
+/// Answers that another poll will not change.
+fn is_final(error: &Error) -> bool {
+    let status = error.status();
+    [
+        StatusCode::UNAUTHORIZED,
+        StatusCode::FORBIDDEN,
+        StatusCode::NOT_FOUND,
+    ]
+    .iter()
+    .any(|end| status == Some(*end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn polls(boot: Duration) -> u32 {
+        let wait = Wait::default();
+        let mut waited = Duration::ZERO;
+        let mut polls = 0;
+        while waited < boot {
+            let pause = wait.pause(waited);
+            // The deadline leaves no pause: the wait is over.
+            if pause.is_zero() {
+                break;
+            }
+            waited += pause;
+            polls += 1;
+        }
+        polls
+    }
+
+    #[test]
+    fn a_short_boot_is_noticed_soon_and_a_long_one_costs_few_polls() {
+        assert!(polls(Duration::from_millis(100)) <= 4);
+        assert!(polls(Duration::from_secs(3)) <= 30);
+        assert!(polls(Duration::from_secs(300)) <= 200);
+    }
+
+    #[test]
+    fn pauses_stay_below_the_poll_interval() {
+        let wait = Wait {
+            poll_interval: Duration::from_millis(100),
+            ..Wait::default()
+        };
+        assert!(wait.pause(Duration::from_secs(60)) <= Duration::from_millis(110));
+    }
+}

@@ -1,0 +1,332 @@
+//! Commands whose output comes as a stream of events.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use fastvm_api::{ByteStream, Client, Error, ErrorKind, Pending, ResponseValue, Result};
+use serde::Deserialize;
+
+use crate::exec::{CommandLine, command_setters};
+
+/// A line longer than this is no event: reading on would only fill memory.
+const LONGEST_LINE: usize = 64 * 1024 * 1024;
+
+/// A command to stream: `vm.stream(..)`. See [`Vms::stream`](crate::Vms::stream).
+#[derive(Debug)]
+#[must_use = "a command does not run until it is awaited"]
+pub struct Stream {
+    request: fastvm_api::vms::Stream,
+    vm_id: String,
+    problem: Option<Error>,
+}
+
+impl Stream {
+    pub(crate) fn new(api: &Client, vm_id: String, command: CommandLine) -> Self {
+        Self {
+            problem: command.problem(),
+            request: api.vms().stream(&vm_id, command.as_args()),
+            vm_id,
+        }
+    }
+
+    command_setters!();
+
+    /// Starts it, and gives the events with the status and headers of the answer.
+    pub async fn send(self) -> Result<ResponseValue<ExecStream>> {
+        if let Some(problem) = self.problem {
+            return Err(problem.with_vm_id(self.vm_id));
+        }
+        let answer = self.request.send().await?;
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let events = ExecStream::new(answer.into_inner(), self.vm_id);
+        Ok(ResponseValue::new(events, status, headers))
+    }
+}
+
+impl IntoFuture for Stream {
+    type Output = Result<ExecStream>;
+    type IntoFuture = Pending<ExecStream>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { Ok(self.send().await?.into_inner()) })
+    }
+}
+
+/// Something that happened to a running command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ExecEvent {
+    /// A piece of standard output. Pieces end anywhere, in the middle of a character too.
+    Stdout(Bytes),
+    /// A piece of standard error.
+    Stderr(Bytes),
+    /// The command has ended; the last event.
+    Exit(Exit),
+}
+
+/// How a streamed command ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Exit {
+    /// Its exit code; 128 and the number if a signal ended it.
+    pub code: i32,
+    /// Whether it was killed because its time was up.
+    pub timed_out: bool,
+    /// How long it ran.
+    pub duration: Duration,
+    /// What the service says about it, such as why it could not be started.
+    pub message: Option<String>,
+}
+
+impl Exit {
+    /// Whether it exited with 0 and in time.
+    pub fn is_success(&self) -> bool {
+        self.code == 0 && !self.timed_out
+    }
+}
+
+/// The events of a command, as they come: a [`futures_core::Stream`].
+///
+/// Ends after [`ExecEvent::Exit`], or after an error: [`ErrorKind::Stream`] if the connection broke
+/// or closed before the exit was reported, or sent what is no event. Then nobody knows how the
+/// command ended, or whether it has.
+///
+/// Dropping the stream closes its connection; the command runs on to its exit or its timeout.
+pub struct ExecStream {
+    body: ByteStream,
+    decoder: Decoder,
+    vm_id: String,
+    state: State,
+}
+
+#[derive(PartialEq)]
+enum State {
+    Running,
+    Ended,
+}
+
+impl ExecStream {
+    fn new(body: ByteStream, vm_id: String) -> Self {
+        Self {
+            body,
+            decoder: Decoder::default(),
+            vm_id,
+            state: State::Running,
+        }
+    }
+
+    fn end(&mut self, error: Error) -> Poll<Option<Result<ExecEvent>>> {
+        self.state = State::Ended;
+        let operation = &fastvm_api::operations::EXEC_VM_STREAM;
+        let error = error.with_operation(operation).with_vm_id(&self.vm_id);
+        Poll::Ready(Some(Err(error)))
+    }
+}
+
+impl futures_core::Stream for ExecStream {
+    type Item = Result<ExecEvent>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            if self.state == State::Ended {
+                return Poll::Ready(None);
+            }
+            match self.decoder.next() {
+                Ok(Some(event)) => {
+                    if let ExecEvent::Exit(_) = event {
+                        self.state = State::Ended;
+                        // The end of the body is most often there already; seeing it lets the
+                        // connection serve the next stream.
+                        let _ = self.body.as_mut().poll_next(context);
+                    }
+                    return Poll::Ready(Some(Ok(event)));
+                }
+                Ok(None) => {}
+                Err(error) => return self.end(error),
+            }
+            match ready!(self.body.as_mut().poll_next(context)) {
+                Some(Ok(chunk)) => self.decoder.push(chunk),
+                Some(Err(error)) => {
+                    let message = "the connection broke before the command's exit was reported: it may still run";
+                    return self.end(
+                        Error::new(ErrorKind::Stream, message).with_source(error.without_url()),
+                    );
+                }
+                None => {
+                    let message =
+                        "the stream ended before the command's exit was reported: it may still run";
+                    return self.end(Error::new(ErrorKind::Stream, message));
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for ExecStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExecStream")
+            .field("vm_id", &self.vm_id)
+            .field("has_ended", &(self.state == State::Ended))
+            .finish_non_exhaustive()
+    }
+}
+
+/// Turns chunks into events, a line each. A line within one chunk is read where it lies.
+#[derive(Default)]
+struct Decoder {
+    chunks: VecDeque<Bytes>,
+    /// The beginning of a line whose end has not come yet.
+    begun: BytesMut,
+}
+
+/// An event on the wire: short keys, and absent ones mean zero.
+#[derive(Deserialize)]
+struct WireEvent<'a> {
+    #[serde(borrow)]
+    t: Cow<'a, str>,
+    #[serde(borrow, default)]
+    d: Option<Cow<'a, str>>,
+    #[serde(default)]
+    c: Option<i32>,
+    #[serde(default)]
+    to: Option<bool>,
+    #[serde(default)]
+    ms: Option<u64>,
+}
+
+impl Decoder {
+    fn push(&mut self, chunk: Bytes) {
+        self.chunks.push_back(chunk);
+    }
+
+    fn next(&mut self) -> Result<Option<ExecEvent>> {
+        while let Some(chunk) = self.chunks.front_mut() {
+            let Some(end) = memchr::memchr(b'\n', chunk) else {
+                self.begun.extend_from_slice(chunk);
+                self.chunks.pop_front();
+                if self.begun.len() > LONGEST_LINE {
+                    return Err(Error::new(
+                        ErrorKind::Stream,
+                        "an event of the stream is longer than 64 MiB",
+                    ));
+                }
+                continue;
+            };
+            let rest = chunk.split_to(end + 1);
+            let event = if self.begun.is_empty() {
+                decode(&rest[..end])?
+            } else {
+                self.begun.extend_from_slice(&rest[..end]);
+                let line = self.begun.split();
+                decode(&line)?
+            };
+            if chunk.is_empty() {
+                self.chunks.pop_front();
+            }
+            if event.is_some() {
+                return Ok(event);
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// One line. An empty one is nothing, as is an event of a kind that this version does not know.
+fn decode(line: &[u8]) -> Result<Option<ExecEvent>> {
+    let malformed = |message: &str| Error::new(ErrorKind::Stream, message);
+    if line.trim_ascii().is_empty() {
+        return Ok(None);
+    }
+    let event: WireEvent<'_> = serde_json::from_slice(line).map_err(|error| {
+        malformed("a line of the stream is no event: the output is incomplete").with_source(error)
+    })?;
+    let bytes = |data: Option<Cow<'_, str>>| {
+        let data = data.unwrap_or_default();
+        base64_simd::STANDARD
+            .decode_to_vec(data.as_bytes())
+            .map(Bytes::from)
+            .map_err(|error| {
+                malformed("output in the stream is not base64: it is incomplete")
+                    .with_source(error.to_string())
+            })
+    };
+    Ok(match &*event.t {
+        "o" => Some(ExecEvent::Stdout(bytes(event.d)?)),
+        "e" => Some(ExecEvent::Stderr(bytes(event.d)?)),
+        "x" => Some(ExecEvent::Exit(Exit {
+            code: event.c.unwrap_or(0),
+            timed_out: event.to.unwrap_or(false),
+            duration: Duration::from_millis(event.ms.unwrap_or(0)),
+            message: event.d.map(Cow::into_owned).filter(|text| !text.is_empty()),
+        })),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINES: &str = concat!(
+        "{\"t\":\"o\",\"d\":\"aGVsbG8=\"}\n",
+        "\n",
+        "{\"t\":\"later\",\"z\":1}\n",
+        "{\"t\":\"e\",\"d\":\"b29wcw==\"}\n",
+        "{\"t\":\"x\",\"c\":7,\"to\":true,\"ms\":1500,\"d\":\"killed\"}\n",
+    );
+
+    fn events(chunks: &[&[u8]]) -> Result<Vec<ExecEvent>> {
+        let mut decoder = Decoder::default();
+        let mut events = Vec::new();
+        for chunk in chunks {
+            decoder.push(Bytes::copy_from_slice(chunk));
+            while let Some(event) = decoder.next()? {
+                events.push(event);
+            }
+        }
+        Ok(events)
+    }
+
+    #[test]
+    fn events_are_the_same_however_the_bytes_are_cut() {
+        let whole = events(&[LINES.as_bytes()]).unwrap();
+        assert_eq!(whole.len(), 3);
+        assert_eq!(whole[0], ExecEvent::Stdout(Bytes::from_static(b"hello")));
+        assert_eq!(whole[1], ExecEvent::Stderr(Bytes::from_static(b"oops")));
+        let exit = Exit {
+            code: 7,
+            timed_out: true,
+            duration: Duration::from_millis(1500),
+            message: Some("killed".to_owned()),
+        };
+        assert_eq!(whole[2], ExecEvent::Exit(exit));
+        for size in 1..LINES.len() {
+            let chunks: Vec<_> = LINES.as_bytes().chunks(size).collect();
+            assert_eq!(events(&chunks).unwrap(), whole, "in pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn an_exit_without_keys_is_a_success() {
+        let exit = events(&[b"{\"t\":\"x\"}\n"]).unwrap().remove(0);
+        assert!(
+            matches!(exit, ExecEvent::Exit(exit) if exit.is_success() && exit.message.is_none())
+        );
+    }
+
+    #[test]
+    fn what_is_no_event_is_an_error() {
+        for line in ["{\"t\":\n", "[]\n", "{\"t\":\"o\",\"d\":\"!\"}\n", "{}\n"] {
+            assert_eq!(
+                events(&[line.as_bytes()]).unwrap_err().kind(),
+                ErrorKind::Stream,
+                "{line}"
+            );
+        }
+    }
+}

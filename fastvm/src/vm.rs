@@ -1,0 +1,121 @@
+//! The handle on a VM.
+
+use std::ops::Deref;
+use std::path::Path;
+
+use fastvm_api::types::{AttachmentWarnings, SnapshotRestoreWarnings};
+use fastvm_api::vms::{FromVm, VmHandle};
+use fastvm_api::{Client, types};
+
+use crate::exec::{CommandLine, Run};
+use crate::stream::Stream;
+use crate::transfer::{Download, Upload};
+
+/// A VM to act on.
+///
+/// Derefs to the generated [`VmHandle`], which has every operation below `/v1/vms/{id}`
+/// (`vm.pause()`, `vm.services().list()`, `vm.delete()`), and through it to the VM as last answered:
+/// `vm.id`, `vm.status`. Operations that answer a VM give a new handle; this one stays as it is.
+/// Dropping a handle leaves the VM.
+#[derive(Clone, Debug)]
+pub struct Vm {
+    handle: VmHandle<Vm>,
+    warnings: Warnings,
+}
+
+/// What went wrong with a launch whose VM runs all the same.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Warnings {
+    /// Volumes and bucket mounts that could not be attached.
+    pub attachments: Option<AttachmentWarnings>,
+    /// Services that could not be registered again after a restore.
+    pub snapshot_restore: Option<SnapshotRestoreWarnings>,
+}
+
+impl Warnings {
+    /// Whether all went well.
+    pub fn is_empty(&self) -> bool {
+        self.attachments.is_none() && self.snapshot_restore.is_none()
+    }
+}
+
+impl Vm {
+    pub(crate) fn new(api: &Client, vm: types::Vm) -> Self {
+        Self {
+            handle: VmHandle::new(api, vm),
+            warnings: Warnings::default(),
+        }
+    }
+
+    pub(crate) fn with_warnings(mut self, warnings: Warnings) -> Self {
+        self.warnings = warnings;
+        self
+    }
+
+    /// What the launch or restore that made this handle warned of; empty otherwise.
+    pub fn warnings(&self) -> &Warnings {
+        &self.warnings
+    }
+
+    /// Runs a command in this VM: see [`Vms::run`](crate::Vms::run).
+    pub fn run(&self, command: impl Into<CommandLine>) -> Run {
+        Run::new(self.client(), self.id.clone(), command.into())
+    }
+
+    /// Runs a command in this VM and streams its output: see [`Vms::stream`](crate::Vms::stream).
+    pub fn stream(&self, command: impl Into<CommandLine>) -> Stream {
+        Stream::new(self.client(), self.id.clone(), command.into())
+    }
+
+    /// Puts a file or folder into this VM: see [`Client::upload`](crate::Client::upload).
+    pub fn upload(&self, local: impl AsRef<Path>, remote: impl Into<String>) -> Upload {
+        Upload::new(
+            self.client(),
+            self.id.clone(),
+            local.as_ref().to_owned(),
+            remote.into(),
+        )
+    }
+
+    /// Brings a file or folder out of this VM: see [`Client::download`](crate::Client::download).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = fastvm_local::Server::start().await?;
+    /// # let client = fastvm::Client::builder().api_key(server.api_key()).base_url(server.base_url()).build()?;
+    /// # let vm = client.vms().launch("c1m2").await?;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (notes, back) = (folder.path().join("notes.txt"), folder.path().join("back.txt"));
+    /// std::fs::write(&notes, "hello")?;
+    /// vm.upload(&notes, "/root/notes.txt").await?;
+    /// vm.run("tr a-z A-Z < notes.txt > loud.txt").await?.ensure_success()?;
+    /// vm.download("/root/loud.txt", &back).await?;
+    /// assert_eq!(std::fs::read_to_string(&back)?, "HELLO");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn download(&self, remote: impl Into<String>, local: impl AsRef<Path>) -> Download {
+        Download::new(
+            self.client(),
+            self.id.clone(),
+            remote.into(),
+            local.as_ref().to_owned(),
+        )
+    }
+}
+
+impl Deref for Vm {
+    type Target = VmHandle<Vm>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.handle
+    }
+}
+
+impl FromVm for Vm {
+    fn from_vm(client: &Client, vm: types::Vm) -> Self {
+        Self::new(client, vm)
+    }
+}
