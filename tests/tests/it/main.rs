@@ -1,0 +1,6 @@
+//! The integration tests: one binary, so that it is linked once.
+
+mod calls;
+mod commands;
+mod launch;
+mod transfers;
