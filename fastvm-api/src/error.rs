@@ -72,6 +72,8 @@ pub enum ErrorKind {
     Launch,
     /// The VM was not `running` when the time to wait was over.
     NotReady,
+    /// The VM was deleted, stopped or paused while a command or transfer waited for it.
+    Gone,
     /// A command in the VM failed: it exited with another code than 0, or was timed out.
     Command,
     /// A file or folder, in the VM or on this machine, does not exist.

@@ -9,6 +9,7 @@ use http::HeaderValue;
 use reqwest::Url;
 
 use crate::connector::{Connector, Settings};
+use crate::idle::IdleCheck;
 use crate::launch::WaitForVmReady;
 use crate::transfer::{Download, Upload};
 use crate::vms::Vms;
@@ -232,6 +233,19 @@ impl ClientBuilder {
     /// repeated is not, except when it provably never left.
     pub fn max_retries(mut self, retries: u32) -> Self {
         self.settings.retry.max_retries = retries;
+        self
+    }
+
+    /// After how long a silence a stream, a run or a transfer asks the API whether its VM still
+    /// lives; by default 15 s for streams and 30 s for what is answered as a whole. It asks again at
+    /// intervals that grow up to 60 s, and only a VM that is gone, stopped or paused ends the wait.
+    /// `None` turns it off.
+    pub fn idle_check(mut self, after: impl Into<Option<Duration>>) -> Self {
+        let after = after.into();
+        self.settings.idle_check = IdleCheck {
+            streamed: after,
+            buffered: after,
+        };
         self
     }
 

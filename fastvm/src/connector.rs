@@ -8,6 +8,7 @@ use http::{HeaderValue, Method, StatusCode};
 use reqwest::redirect::Policy;
 use reqwest::{Request, Response, Url};
 
+use crate::idle::IdleCheck;
 use crate::retry::{Budget, RetryPolicy};
 
 const USER_AGENT: &str = concat!("fastvm-rust/", env!("CARGO_PKG_VERSION"));
@@ -24,6 +25,7 @@ pub(crate) struct Settings {
     pub(crate) request_timeout: Duration,
     pub(crate) connect_timeout: Duration,
     pub(crate) retry: RetryPolicy,
+    pub(crate) idle_check: IdleCheck,
 }
 
 impl Default for Settings {
@@ -32,6 +34,7 @@ impl Default for Settings {
             request_timeout: Duration::from_secs(60),
             connect_timeout: Duration::from_secs(5),
             retry: RetryPolicy::default(),
+            idle_check: IdleCheck::default(),
         }
     }
 }
@@ -68,6 +71,15 @@ impl Connector {
     /// The client that requests can be built with.
     pub(crate) fn http(&self) -> &reqwest::Client {
         &self.calls
+    }
+
+    /// The idle check that calls of this client start with.
+    pub(crate) fn idle_check(api: &fastvm_api::Client) -> IdleCheck {
+        let transport: &dyn std::any::Any = &**api.transport();
+        let connector = transport.downcast_ref::<Self>();
+        connector.map_or_else(IdleCheck::default, |connector| {
+            connector.settings.idle_check
+        })
     }
 
     async fn send_with_retries(&self, mut request: Request, call: &CallInfo) -> Result<Response> {

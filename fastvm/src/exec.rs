@@ -7,6 +7,9 @@ use std::time::Duration;
 use fastvm_api::types::ExecVmResponse;
 use fastvm_api::{Client, Error, ErrorKind, Pending, ResponseValue, Result};
 
+use crate::connector::Connector;
+use crate::idle::watched;
+
 /// How much of stderr's end an error shows.
 const STDERR_TAIL: usize = 400;
 
@@ -137,6 +140,14 @@ macro_rules! command_setters {
             self
         }
 
+        /// After how long a silence the API is asked whether the VM still lives, in place of the
+        /// client's default; `None` turns it off. See
+        /// [`ClientBuilder::idle_check`](crate::ClientBuilder::idle_check).
+        pub fn idle_check(mut self, after: impl Into<Option<std::time::Duration>>) -> Self {
+            self.idle_check = after.into();
+            self
+        }
+
         /// How long the command may run on the server, in whole seconds, rounded up; zero is
         /// refused. When time is up it is killed with all it started, and counts as timed out.
         /// Without this the server applies a limit of its own; the client sets none.
@@ -157,17 +168,21 @@ pub(crate) use command_setters;
 #[derive(Debug)]
 #[must_use = "a command does not run until it is awaited"]
 pub struct Run {
+    api: Client,
     request: fastvm_api::vms::Run,
     vm_id: String,
+    idle_check: Option<Duration>,
     problem: Option<Error>,
 }
 
 impl Run {
     pub(crate) fn new(api: &Client, vm_id: String, command: CommandLine) -> Self {
         Self {
+            api: api.clone(),
             problem: command.problem(),
             request: api.vms().run(&vm_id, command.args),
             vm_id,
+            idle_check: Connector::idle_check(api).buffered,
         }
     }
 
@@ -178,7 +193,8 @@ impl Run {
         if let Some(problem) = self.problem {
             return Err(problem.with_vm_id(self.vm_id));
         }
-        let answer = self.request.send().await?;
+        let sending = Box::pin(self.request.send());
+        let answer = watched(&self.api, &self.vm_id, self.idle_check, sending).await?;
         let (status, headers) = (answer.status(), answer.headers().clone());
         let output = Output {
             answer: answer.into_inner(),

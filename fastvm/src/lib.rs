@@ -48,6 +48,7 @@
 mod client;
 mod connector;
 mod exec;
+mod idle;
 mod launch;
 mod retry;
 mod stream;

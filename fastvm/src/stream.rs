@@ -11,7 +11,9 @@ use bytes::{Bytes, BytesMut};
 use fastvm_api::{ByteStream, Client, Error, ErrorKind, Pending, ResponseValue, Result};
 use serde::Deserialize;
 
+use crate::connector::Connector;
 use crate::exec::{CommandLine, command_setters};
+use crate::idle::{Watch, watched};
 
 /// A line longer than this is no event: reading on would only fill memory.
 const LONGEST_LINE: usize = 64 * 1024 * 1024;
@@ -20,17 +22,21 @@ const LONGEST_LINE: usize = 64 * 1024 * 1024;
 #[derive(Debug)]
 #[must_use = "a command does not run until it is awaited"]
 pub struct Stream {
+    api: Client,
     request: fastvm_api::vms::Stream,
     vm_id: String,
+    idle_check: Option<Duration>,
     problem: Option<Error>,
 }
 
 impl Stream {
     pub(crate) fn new(api: &Client, vm_id: String, command: CommandLine) -> Self {
         Self {
+            api: api.clone(),
             problem: command.problem(),
             request: api.vms().stream(&vm_id, command.as_args()),
             vm_id,
+            idle_check: Connector::idle_check(api).streamed,
         }
     }
 
@@ -41,9 +47,13 @@ impl Stream {
         if let Some(problem) = self.problem {
             return Err(problem.with_vm_id(self.vm_id));
         }
-        let answer = self.request.send().await?;
+        let sending = Box::pin(self.request.send());
+        let answer = watched(&self.api, &self.vm_id, self.idle_check, sending).await?;
         let (status, headers) = (answer.status(), answer.headers().clone());
-        let events = ExecStream::new(answer.into_inner(), self.vm_id);
+        let watch = self
+            .idle_check
+            .map(|first| Watch::new(&self.api, &self.vm_id, first));
+        let events = ExecStream::new(answer.into_inner(), self.vm_id, watch);
         Ok(ResponseValue::new(events, status, headers))
     }
 }
@@ -93,8 +103,8 @@ impl Exit {
 /// The events of a command, as they come: a [`futures_core::Stream`].
 ///
 /// Ends after [`ExecEvent::Exit`], or after an error: [`ErrorKind::Stream`] if the connection broke
-/// or closed before the exit was reported, or sent what is no event. Then nobody knows how the
-/// command ended, or whether it has.
+/// or closed before the exit was reported, or sent what is no event; [`ErrorKind::Gone`] if the VM
+/// was found gone in a silence. Then nobody knows how the command ended, or whether it has.
 ///
 /// Dropping the stream closes its connection; the command runs on to its exit or its timeout.
 pub struct ExecStream {
@@ -102,6 +112,9 @@ pub struct ExecStream {
     decoder: Decoder,
     vm_id: String,
     state: State,
+    watch: Option<Watch>,
+    /// Data came since the body was last waited for.
+    is_fresh: bool,
 }
 
 #[derive(PartialEq)]
@@ -111,13 +124,27 @@ enum State {
 }
 
 impl ExecStream {
-    fn new(body: ByteStream, vm_id: String) -> Self {
+    fn new(body: ByteStream, vm_id: String, watch: Option<Watch>) -> Self {
         Self {
             body,
             decoder: Decoder::default(),
             vm_id,
             state: State::Running,
+            watch,
+            is_fresh: false,
         }
+    }
+
+    /// Whether the VM has gone in a silence. Costs nothing while data flows.
+    fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<Error> {
+        let is_fresh = std::mem::take(&mut self.is_fresh);
+        let Some(watch) = &mut self.watch else {
+            return Poll::Pending;
+        };
+        if is_fresh {
+            watch.touch();
+        }
+        watch.poll_gone(context)
     }
 
     fn end(&mut self, error: Error) -> Poll<Option<Result<ExecEvent>>> {
@@ -149,7 +176,12 @@ impl futures_core::Stream for ExecStream {
                 Ok(None) => {}
                 Err(error) => return self.end(error),
             }
-            match ready!(self.body.as_mut().poll_next(context)) {
+            let Poll::Ready(chunk) = self.body.as_mut().poll_next(context) else {
+                let gone = ready!(self.poll_gone(context));
+                return self.end(gone);
+            };
+            self.is_fresh = true;
+            match chunk {
                 Some(Ok(chunk)) => self.decoder.push(chunk),
                 Some(Err(error)) => {
                     let message = "the connection broke before the command's exit was reported: it may still run";

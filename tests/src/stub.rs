@@ -18,6 +18,8 @@ pub enum Reply {
     Chunked(Vec<Vec<u8>>),
     /// Answers a chunked body whose end never comes, and closes the connection.
     ChunkedCut(Vec<Vec<u8>>),
+    /// Answers the beginning of a chunked body, and nothing more.
+    ChunkedStall(Vec<Vec<u8>>),
     /// Reads the request and closes the connection without an answer.
     Close,
     /// Reads the request and never answers.
@@ -213,6 +215,13 @@ async fn send(reply: Reply, socket: &mut BufReader<TcpStream>) -> bool {
         }
         Reply::Chunked(chunks) => ([chunked(&chunks), b"0\r\n\r\n".to_vec()].concat(), true),
         Reply::ChunkedCut(chunks) => (chunked(&chunks), false),
+        Reply::ChunkedStall(chunks) => {
+            if socket.write_all(&chunked(&chunks)).await.is_err() {
+                return false;
+            }
+            std::future::pending::<()>().await;
+            (Vec::new(), false)
+        }
         Reply::Stall => {
             std::future::pending::<()>().await;
             (Vec::new(), false)

@@ -12,11 +12,10 @@ use tokio::sync::mpsc;
 
 use super::unpack::{self, folder_beside, move_into_place, parent_of};
 use super::{
-    CHUNK, CHUNKS_IN_FLIGHT, Limits, STORAGE_GET, check_remote, local_error, step_failed, storage,
-    transfer_setters,
+    CHUNK, CHUNKS_IN_FLIGHT, Limits, STORAGE_GET, check_remote, exec, local_error, step_failed,
+    storage, transfer_setters,
 };
 use crate::connector::storage_request;
-use crate::exec::timeout_sec;
 
 /// Says what `$1` is, and sends it to `$2`: a file as it is, a folder as a gzipped tar. `curl` gets
 /// no configuration of the VM's (`-q`) and takes names as they are (`-g`). A pipe ends with the
@@ -61,7 +60,7 @@ impl Download {
             vm_id,
             remote,
             local,
-            limits: Limits::default(),
+            limits: Limits::of(api),
         }
     }
 
@@ -88,14 +87,8 @@ impl Download {
 
     /// Has the VM put the data into storage; answers whether it is a folder.
     async fn send_from_vm(&self, urls: &FilePresignResponse) -> Result<bool> {
-        let seconds = timeout_sec(self.limits.exec)?;
         let command = ["sh", "-c", SEND, "sh", &self.remote, &urls.upload_url];
-        let sent = self
-            .api
-            .vms()
-            .run(&self.vm_id, command)
-            .timeout_sec(seconds)
-            .await?;
+        let sent = exec(&self.api, &self.vm_id, self.limits, command).await?;
         let refuse = |kind, message: &str| {
             Err(Error::new(kind, message)
                 .with_vm_id(&self.vm_id)

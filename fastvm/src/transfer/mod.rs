@@ -16,6 +16,10 @@ use fastvm_api::types::{ExecVmResponse, FilePresignResponse};
 use fastvm_api::{CallInfo, Client, Error, ErrorKind, Operation, Result};
 use reqwest::{Request, Response};
 
+use crate::connector::Connector;
+use crate::exec::timeout_sec;
+use crate::idle::watched;
+
 pub use download::Download;
 pub use upload::Upload;
 
@@ -33,14 +37,16 @@ const CHUNKS_IN_FLIGHT: usize = 4;
 struct Limits {
     fetch: Duration,
     exec: Duration,
+    idle_check: Option<Duration>,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
+impl Limits {
+    fn of(api: &Client) -> Self {
         let ten_minutes = Duration::from_secs(600);
         Self {
             fetch: ten_minutes,
             exec: ten_minutes,
+            idle_check: Connector::idle_check(api).buffered,
         }
     }
 }
@@ -57,6 +63,13 @@ macro_rules! transfer_setters {
         /// How long each command in the VM may take: to pack, send or unpack; 600 s by default.
         pub fn exec_timeout(mut self, timeout: std::time::Duration) -> Self {
             self.limits.exec = timeout;
+            self
+        }
+
+        /// After how long a silence of a step in the VM the API is asked whether the VM still
+        /// lives, in place of the client's default; `None` turns it off.
+        pub fn idle_check(mut self, after: impl Into<Option<std::time::Duration>>) -> Self {
+            self.limits.idle_check = after.into();
             self
         }
     };
@@ -87,6 +100,18 @@ async fn storage(
         true => Ok(response),
         false => Err(Error::from_response(response, &call).await),
     }
+}
+
+/// Runs a step of a transfer in the VM.
+async fn exec(
+    api: &Client,
+    vm_id: &str,
+    limits: Limits,
+    command: [&str; 6],
+) -> Result<ExecVmResponse> {
+    let seconds = timeout_sec(limits.exec)?;
+    let run = api.vms().run(vm_id, command).timeout_sec(seconds);
+    watched(api, vm_id, limits.idle_check, run.into_future()).await
 }
 
 /// An error of this machine's files.

@@ -16,11 +16,12 @@ use tokio_util::io::ReaderStream;
 
 use super::pack::{self, PackError};
 use super::{
-    CHUNK, CHUNKS_IN_FLIGHT, Limits, STORAGE_PUT, check_remote, local_error, step_failed, storage,
-    transfer_setters,
+    CHUNK, CHUNKS_IN_FLIGHT, Limits, STORAGE_PUT, check_remote, exec, local_error, step_failed,
+    storage, transfer_setters,
 };
 use crate::connector::storage_request;
 use crate::exec::timeout_sec;
+use crate::idle::watched;
 
 /// Unpacks an archive (`$1`) into a folder (`$2`) and removes it, whatever happens.
 const UNPACK: &str =
@@ -47,7 +48,7 @@ impl Upload {
             vm_id,
             local,
             remote,
-            limits: Limits::default(),
+            limits: Limits::of(api),
         }
     }
 
@@ -164,10 +165,11 @@ impl Upload {
     async fn fetch(&self, urls: &FilePresignResponse, path: &str) -> Result<()> {
         let seconds = timeout_sec(self.limits.fetch)?;
         let files = self.api.vms().files();
-        let fetched = files
+        let fetch = files
             .fetch(&self.vm_id, &urls.download_url, path)
-            .timeout_sec(seconds)
-            .await?;
+            .timeout_sec(seconds);
+        let limit = self.limits.idle_check;
+        let fetched = watched(&self.api, &self.vm_id, limit, fetch.into_future()).await?;
         match fetched.exit_code == 0 && !fetched.timed_out {
             true => Ok(()),
             false => Err(step_failed(
@@ -181,14 +183,8 @@ impl Upload {
     }
 
     async fn unpack(&self, urls: &FilePresignResponse, archive: &str) -> Result<()> {
-        let seconds = timeout_sec(self.limits.exec)?;
         let command = ["sh", "-c", UNPACK, "sh", archive, &self.remote];
-        let unpacked = self
-            .api
-            .vms()
-            .run(&self.vm_id, command)
-            .timeout_sec(seconds)
-            .await?;
+        let unpacked = exec(&self.api, &self.vm_id, self.limits, command).await?;
         match unpacked.exit_code == 0 && !unpacked.timed_out {
             true => Ok(()),
             false => Err(step_failed(

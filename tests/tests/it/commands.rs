@@ -300,3 +300,70 @@ async fn a_stream_that_is_refused_says_why() {
     );
     assert_eq!((error.message(), stub.requests().len()), ("try later", 1));
 }
+
+#[tokio::test]
+async fn a_quiet_command_is_left_alone_and_a_vm_that_is_gone_ends_the_wait() {
+    let world = World::start().await;
+    let vm = world.client.vms().launch("c1m2").await.unwrap();
+    let silence = Duration::from_millis(20);
+    let out = vm
+        .run("sleep 0.3; echo done")
+        .idle_check(silence)
+        .await
+        .unwrap();
+    assert_eq!(out.stdout, "done\n");
+    let (stdout, _, exit) = drain(
+        vm.stream("sleep 0.3; echo done")
+            .idle_check(silence)
+            .await
+            .unwrap(),
+    )
+    .await
+    .unwrap();
+    assert!(stdout == b"done\n" && exit.unwrap().is_success());
+
+    let vm_json = r#"{"id":"vm-1","name":"n","orgId":"o","cpu":1,"memoryMiB":1,"diskGiB":1,"createdAt":"2026-01-01T00:00:00Z","status":"paused"}"#;
+    for gone in [Reply::json(200, vm_json), Reply::json(404, "{}")] {
+        let stub = Stub::answering(move |request| match request.line.as_str() {
+            "GET /v1/vms/vm-1" => gone.clone(),
+            _ => Reply::Stall,
+        })
+        .await;
+        let vms = client(stub.base_url(), "k").vms();
+        let run = vms
+            .run("vm-1", "true")
+            .idle_check(silence)
+            .await
+            .unwrap_err();
+        assert_eq!((run.kind(), run.vm_id()), (ErrorKind::Gone, Some("vm-1")));
+        let stream = vms
+            .stream("vm-1", "true")
+            .idle_check(silence)
+            .await
+            .unwrap_err();
+        assert_eq!(stream.kind(), ErrorKind::Gone);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_falls_silent_because_its_vm_is_paused_is_an_error() {
+    let paused = r#"{"id":"vm-1","name":"n","orgId":"o","cpu":1,"memoryMiB":1,"diskGiB":1,"createdAt":"2026-01-01T00:00:00Z","status":"paused"}"#;
+    let stub = Stub::answering(move |request| match request.line.as_str() {
+        "GET /v1/vms/vm-1" => Reply::json(200, paused),
+        _ => Reply::ChunkedStall(vec![b"{\"t\":\"o\",\"d\":\"aGk=\"}\n".to_vec()]),
+    })
+    .await;
+    let vms = client(stub.base_url(), "k").vms();
+    let mut events = vms
+        .stream("vm-1", "true")
+        .idle_check(Duration::from_millis(20))
+        .await
+        .unwrap();
+    assert!(matches!(
+        events.try_next().await.unwrap(),
+        Some(ExecEvent::Stdout(_))
+    ));
+    let error = events.try_next().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Gone);
+    assert_eq!(error.vm_status().unwrap(), &"paused");
+}

@@ -1,0 +1,131 @@
+//! Whether a VM that says nothing still lives.
+//!
+//! A command may be quiet for hours, and is not disturbed. But a VM that was deleted, stopped or
+//! paused in between says nothing either, and without a question would be waited for without end.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use fastvm_api::types::{self, VmStatus};
+use fastvm_api::{Client, Error, ErrorKind, Pending, Result};
+use tokio::time::{Instant, Sleep};
+
+/// The longest pause between two questions.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// How long nothing may come before the first question.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct IdleCheck {
+    pub(crate) streamed: Option<Duration>,
+    pub(crate) buffered: Option<Duration>,
+}
+
+impl Default for IdleCheck {
+    fn default() -> Self {
+        Self {
+            streamed: Some(Duration::from_secs(15)),
+            buffered: Some(Duration::from_secs(30)),
+        }
+    }
+}
+
+/// Asks the API about a VM after some silence, and again at growing intervals.
+pub(crate) struct Watch {
+    api: Client,
+    vm_id: String,
+    first: Duration,
+    pause: Duration,
+    since: Instant,
+    state: State,
+}
+
+enum State {
+    Sleeping(Pin<Box<Sleep>>),
+    Asking(Pending<types::Vm>),
+}
+
+impl Watch {
+    pub(crate) fn new(api: &Client, vm_id: &str, first: Duration) -> Self {
+        Self {
+            api: api.clone(),
+            vm_id: vm_id.to_owned(),
+            first,
+            pause: first,
+            since: Instant::now(),
+            state: State::Sleeping(Box::pin(tokio::time::sleep(first))),
+        }
+    }
+
+    /// Something came: the silence begins anew. The timer is left to find out when it fires.
+    pub(crate) fn touch(&mut self) {
+        self.since = Instant::now();
+        self.pause = self.first;
+    }
+
+    /// Ready when the VM lives no more.
+    pub(crate) fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<Error> {
+        loop {
+            match &mut self.state {
+                State::Sleeping(sleep) => {
+                    ready!(sleep.as_mut().poll(context));
+                    let due = self.since + self.pause;
+                    if Instant::now() < due {
+                        sleep.as_mut().reset(due);
+                        continue;
+                    }
+                    let question = self.api.vms().retrieve(&self.vm_id);
+                    self.state = State::Asking(question.into_future());
+                }
+                State::Asking(answer) => {
+                    if let Some(gone) = verdict(ready!(answer.as_mut().poll(context))) {
+                        return Poll::Ready(gone.with_vm_id(&self.vm_id));
+                    }
+                    self.since = Instant::now();
+                    self.pause = self.pause.saturating_mul(2).min(LONGEST_PAUSE);
+                    self.state = State::Sleeping(Box::pin(tokio::time::sleep(self.pause)));
+                }
+            }
+        }
+    }
+}
+
+/// Waits for `work`, but not for a VM that lives no more.
+pub(crate) async fn watched<T>(
+    api: &Client,
+    vm_id: &str,
+    first: Option<Duration>,
+    mut work: Pending<T>,
+) -> Result<T> {
+    let Some(first) = first else {
+        return work.await;
+    };
+    let mut watch = Watch::new(api, vm_id, first);
+    poll_fn(|context| {
+        if let Poll::Ready(result) = work.as_mut().poll(context) {
+            return Poll::Ready(result);
+        }
+        watch.poll_gone(context).map(Err)
+    })
+    .await
+}
+
+/// An error if the answer says that nothing will come any more. An answer that cannot be had says
+/// nothing.
+fn verdict(answer: Result<types::Vm>) -> Option<Error> {
+    match answer {
+        Ok(vm) => match vm.status {
+            VmStatus::Stopped | VmStatus::Error | VmStatus::Deleting | VmStatus::Paused => {
+                let message = "the VM does not run any more, so nothing more will come: nobody knows how far it got";
+                Some(Error::new(ErrorKind::Gone, message).with_vm_status(vm.status))
+            }
+            _ => None,
+        },
+        Err(error) if error.is_not_found() => {
+            let message = "the VM was deleted while this waited for it";
+            Some(Error::new(ErrorKind::Gone, message).with_source(error))
+        }
+        Err(_) => None,
+    }
+}
