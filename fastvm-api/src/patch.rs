@@ -12,10 +12,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// use fastvm_api::Patch;
 /// use fastvm_api::types::{TtlAction, UpdateVmRequest, VmTtl};
 ///
-/// let set = UpdateVmRequest::new().ttl(VmTtl::new(TtlAction::Delete, 600));
+/// let set = UpdateVmRequest::new().ttl(VmTtl::new(600, TtlAction::Delete));
 /// let clear = UpdateVmRequest::new().ttl(Patch::Clear);
 /// let keep = UpdateVmRequest::new();
-/// assert_eq!(serde_json::to_string(&set)?, r#"{"ttl":{"action":"delete","seconds":600}}"#);
+/// assert_eq!(serde_json::to_string(&set)?, r#"{"ttl":{"seconds":600,"action":"delete"}}"#);
 /// assert_eq!(serde_json::to_string(&clear)?, r#"{"ttl":null}"#);
 /// assert_eq!(serde_json::to_string(&keep)?, "{}");
 /// # Ok::<(), serde_json::Error>(())

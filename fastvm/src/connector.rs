@@ -17,6 +17,9 @@ const API_KEY: &str = "x-api-key";
 /// A connection that lies idle is probed this often, so that a dead one is noticed.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
+/// How long an unused connection is kept.
+const IDLE_CONNECTION: Duration = Duration::from_secs(30);
+
 /// How long the body of an error answer to a call without a limit may take.
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -180,6 +183,9 @@ fn connections(base_url: &Url, settings: &Settings) -> reqwest::ClientBuilder {
         .connect_timeout(settings.connect_timeout)
         .tcp_keepalive(KEEP_ALIVE)
         .tcp_nodelay(true)
+        // Shorter than servers keep an idle connection: a request on one that is being closed is
+        // lost, and most must not be sent again.
+        .pool_idle_timeout(IDLE_CONNECTION)
         // The API redirects nothing, and a followed redirect would carry the key elsewhere.
         .redirect(Policy::none());
     if is_loopback(base_url) {

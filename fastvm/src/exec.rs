@@ -121,7 +121,9 @@ pub(crate) fn timeout_sec(timeout: Duration) -> Result<i64> {
         let message = "the command's timeout is zero: it would not run at all";
         return Err(Error::new(ErrorKind::InvalidInput, message));
     }
-    let seconds = timeout.as_secs() + u64::from(timeout.subsec_nanos() > 0);
+    let seconds = timeout
+        .as_secs()
+        .saturating_add(u64::from(timeout.subsec_nanos() > 0));
     i64::try_from(seconds)
         .map_err(|_| Error::new(ErrorKind::InvalidInput, "the command's timeout is too long"))
 }

@@ -64,3 +64,9 @@ pub use stream::{ExecEvent, ExecStream, Exit, Stream};
 pub use transfer::{Download, Upload};
 pub use vm::{Vm, Warnings};
 pub use vms::Vms;
+
+/// The program of the README: compiled with the doctests, but not run, since it talks to whatever
+/// service the environment names.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -150,7 +150,7 @@ fn check_extension(key: &str, value: &Value) -> Result<()> {
         Form::Text => (value.is_string(), "a string".to_owned()),
         Form::Place => (
             value.as_str().is_some_and(is_place),
-            "a place like `vms.services.list`".to_owned(),
+            "a place like `vms.services.list`, without words that Rust reserves".to_owned(),
         ),
         Form::Flag => (value.is_boolean(), "true or false".to_owned()),
         Form::TextMap => (is_text_map(value), "a map of strings".to_owned()),
@@ -182,6 +182,7 @@ fn is_text_map(value: &Value) -> bool {
 fn is_place(place: &str) -> bool {
     place.split('.').all(|part| {
         part.starts_with(|c: char| c.is_ascii_lowercase())
+            && syn::parse_str::<syn::Ident>(part).is_ok()
             && part
                 .chars()
                 .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
@@ -236,5 +237,8 @@ mod tests {
         assert!(refusal(text).contains("at #/paths/~1a/get/x-fastvm-retry"));
         let text = "{openapi: 3.0.3, paths: {/a: {get: {operationId: x, x-fastvm-retries: 2}}}}";
         assert!(refusal(text).contains("unknown extension `x-fastvm-retries`"));
+        let text =
+            "{openapi: 3.0.3, paths: {/a: {get: {operationId: x, x-fastvm-method: a.move}}}}";
+        assert!(refusal(text).contains("must be a place"));
     }
 }

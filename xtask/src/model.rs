@@ -140,7 +140,7 @@ fn read_schema(name: &str, node: &Value, in_request: bool) -> Result<Schema> {
     };
     Ok(Schema {
         name: name.to_owned(),
-        docs: text(node, "description").unwrap_or_default().to_owned(),
+        docs: docs(node, &format!("The type `{name}`")),
         secret: flag(node, "x-fastvm-secret"),
         in_request,
         kind,
@@ -152,7 +152,7 @@ fn read_properties(node: &Value) -> Vec<Property> {
     let properties = node.get("properties").and_then(Value::as_object);
     let read = |(wire, property): (&String, &Value)| Property {
         wire: wire.clone(),
-        docs: text(property, "description").unwrap_or_default().to_owned(),
+        docs: docs(property, &format!("The field `{wire}`")),
         required: required.contains(wire),
         nullable: flag(property, "nullable"),
         secret: flag(property, "x-fastvm-secret"),
@@ -169,10 +169,10 @@ fn read_properties(node: &Value) -> Vec<Property> {
 }
 
 fn read_values(node: &Value) -> Result<Vec<KnownValue>> {
-    let docs = node.get("x-fastvm-value-docs");
+    let value_docs = node.get("x-fastvm-value-docs");
     let given = node.get("x-fastvm-value-names");
     let values = strings(node, "enum");
-    for map in [docs, given].into_iter().flatten() {
+    for map in [value_docs, given].into_iter().flatten() {
         let keys = map.as_object().into_iter().flatten().map(|(key, _)| key);
         if let Some(stray) = keys.into_iter().find(|key| !values.contains(key)) {
             bail!(
@@ -191,7 +191,7 @@ fn read_values(node: &Value) -> Result<Vec<KnownValue>> {
                 other.wire
             );
         }
-        let docs = docs
+        let docs = value_docs
             .and_then(|docs| text(docs, &wire))
             .unwrap_or_default()
             .to_owned();
@@ -286,15 +286,25 @@ fn read_operation(
 
 fn read_parameters(node: &Value) -> Vec<Parameter> {
     let list = node.get("parameters").and_then(Value::as_array);
-    let read = |parameter: &Value| Parameter {
-        name: text(parameter, "name").unwrap_or_default().to_owned(),
-        in_path: text(parameter, "in") == Some("path"),
-        docs: text(parameter, "description")
-            .unwrap_or_default()
-            .to_owned(),
-        key_prefix: text(parameter, "x-fastvm-key-prefix").map(str::to_owned),
+    let read = |parameter: &Value| {
+        let name = text(parameter, "name").unwrap_or_default().to_owned();
+        Parameter {
+            in_path: text(parameter, "in") == Some("path"),
+            docs: docs(parameter, &format!("The parameter `{name}`")),
+            key_prefix: text(parameter, "x-fastvm-key-prefix").map(str::to_owned),
+            name,
+        }
     };
     list.into_iter().flatten().map(read).collect()
+}
+
+/// The description, or one that says that there is none: what is generated is public, and public
+/// items without docs are warned about.
+fn docs(node: &Value, what: &str) -> String {
+    match text(node, "description") {
+        Some(docs) if !docs.is_empty() => docs.to_owned(),
+        _ => format!("{what}, which the document does not describe."),
+    }
 }
 
 /// Where an operation goes that does not say: the fixed parts of its path, then its id.
@@ -319,6 +329,12 @@ fn is_version(part: &str) -> bool {
 fn check_places(operations: &[Operation]) -> Result<()> {
     for (index, operation) in operations.iter().enumerate() {
         let place = operation.place.join(".");
+        if let Some(part) = names::taken_part(&operation.place) {
+            bail!(
+                "operation {} would sit at `{place}`, where `{part}` has a meaning of its own: change its `x-fastvm-method`",
+                operation.wire_id
+            );
+        }
         for other in &operations[..index] {
             if other.place == operation.place {
                 bail!(
@@ -388,6 +404,25 @@ mod tests {
     }
 
     #[test]
+    fn what_the_document_does_not_describe_has_docs_that_say_so() {
+        let model = read(
+            "
+paths: {/a: {get: {operationId: a, parameters: [{name: q, in: query}]}}}
+components: {schemas: {A: {type: object, properties: {x: {}, y: {description: Known.}}}}}
+",
+        )
+        .unwrap();
+        let parameter = &model.operations[0].parameters[0];
+        assert!(parameter.docs.starts_with("The parameter `q`, which"));
+        assert!(model.schemas[0].docs.starts_with("The type `A`, which"));
+        let Kind::Object(properties) = &model.schemas[0].kind else {
+            panic!("an object")
+        };
+        assert!(properties[0].docs.starts_with("The field `x`, which"));
+        assert_eq!(properties[1].docs, "Known.");
+    }
+
+    #[test]
     fn what_a_request_body_holds_is_known_at_any_depth() {
         let model = read(
             "
@@ -433,6 +468,16 @@ components:
             read("{paths: {}, components: {schemas: {A: {type: string, enum: [a-b, a_b]}}}}");
         assert!(
             format!("{:#}", error.unwrap_err()).contains("schema A: the values `a-b` and `a_b`")
+        );
+    }
+
+    #[test]
+    fn an_operation_at_a_place_that_is_taken_is_refused() {
+        let error = read("paths: {/v1/types: {get: {operationId: x}}}").unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("operation x would sit at `types.x`")
         );
     }
 

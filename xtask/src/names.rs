@@ -39,6 +39,56 @@ const LEFT_TO_OVERRIDES: &[(&str, &str)] = &[
     ("launchVm", "snapshotId"),
 ];
 
+/// Types that generated code names without a path. No schema and no resource can have these names.
+const TAKEN_TYPES: &[&str] = &[
+    "BTreeMap",
+    "ByteStream",
+    "Call",
+    "Client",
+    "Clone",
+    "DateTime",
+    "Debug",
+    "Default",
+    "Deserialize",
+    "From",
+    "FromVm",
+    "Into",
+    "IntoFuture",
+    "IntoIterator",
+    "Option",
+    "Patch",
+    "Pending",
+    "PhantomData",
+    "ResponseValue",
+    "Result",
+    "Send",
+    "Serialize",
+    "Sized",
+    "String",
+    "Utc",
+    "Vec",
+    "VmHandle",
+];
+
+/// Modules of the raw crate that are no resources.
+const TAKEN_MODULES: &[&str] = &[
+    "call",
+    "client",
+    "error",
+    "generated",
+    "hooks",
+    "operations",
+    "patch",
+    "raw",
+    "root",
+    "setters",
+    "types",
+    "values",
+];
+
+/// Methods that resources and handles have by themselves.
+const TAKEN_METHODS: &[&str] = &["client", "into_data", "new"];
+
 /// `LaunchVMRequest` → `LaunchVmRequest`, as typify re-cases it.
 pub fn type_name(wire: &str) -> String {
     wire.to_upper_camel_case()
@@ -61,15 +111,16 @@ pub fn function_name(operation_id: &str) -> String {
 
 /// `launchVm` → `LAUNCH_VM`.
 pub fn constant_name(operation_id: &str) -> String {
-    operation_id.to_snake_case().to_uppercase()
+    function_name(operation_id).to_uppercase()
 }
 
-/// `gcp-service-account-json` → `GcpServiceAccountJson`, `2xl` → `V2xl`.
+/// `gcp-service-account-json` → `GcpServiceAccountJson`, `2xl` → `V2xl`. `Unknown` is the variant of
+/// the values that are not known.
 pub fn variant_name(value: &str) -> String {
     let name = value.to_upper_camel_case();
     match name.chars().next() {
         Some(first) if first.is_ascii_digit() => format!("V{name}"),
-        Some(_) if name != "Self" => name,
+        Some(_) if !["Self", "Unknown"].contains(&name.as_str()) => name,
         _ => format!("{name}Value"),
     }
 }
@@ -80,6 +131,52 @@ pub fn setter_name(field: &str) -> String {
         format!("{field}_field")
     } else {
         field.to_owned()
+    }
+}
+
+/// Whether generated code means another type by this name.
+pub fn is_taken_type(name: &str) -> bool {
+    TAKEN_TYPES.contains(&name)
+}
+
+/// The part of a place that generated code needs for itself, if there is one.
+pub fn taken_part(place: &[String]) -> Option<&str> {
+    let (method, resources) = place.split_last()?;
+    let is_taken = |part: &&String| is_taken_type(&type_name(part));
+    if TAKEN_METHODS.contains(&method.as_str()) {
+        return Some(method);
+    }
+    let first = resources.first();
+    first
+        .filter(|first| TAKEN_MODULES.contains(&first.as_str()))
+        .or_else(|| resources.iter().find(is_taken))
+        .map(String::as_str)
+}
+
+/// The builder of a method. `ping.ping` must not be called like its resource.
+pub fn builder_name(place: &[String]) -> String {
+    let name = place
+        .last()
+        .map_or_else(|| "Call".to_owned(), |method| type_name(method));
+    let is_resource = place
+        .iter()
+        .rev()
+        .nth(1)
+        .is_some_and(|resource| type_name(resource) == name);
+    if is_resource || is_taken_type(&name) {
+        format!("{name}Call")
+    } else {
+        name
+    }
+}
+
+/// The field of a builder that holds a parameter: not one that the builder has by itself.
+pub fn builder_field(parameter: &str) -> String {
+    let name = field_name(parameter);
+    if ["answer", "call"].contains(&name.as_str()) {
+        format!("{name}_")
+    } else {
+        name
     }
 }
 
@@ -122,6 +219,20 @@ mod tests {
         assert_eq!(field_name("2fa"), "_2fa");
         assert_eq!(variant_name("2xl"), "V2xl");
         assert_eq!(variant_name("self"), "SelfValue");
+        assert_eq!(constant_name("2fa"), "_2FA");
+    }
+
+    #[test]
+    fn places_and_builders_keep_clear_of_what_generated_code_needs() {
+        let place = |text: &str| text.split('.').map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(taken_part(&place("types.list")), Some("types"));
+        assert_eq!(taken_part(&place("vms.new")), Some("new"));
+        assert_eq!(taken_part(&place("vms.result.get")), Some("result"));
+        assert_eq!(taken_part(&place("vms.result")), None);
+        assert_eq!(builder_name(&place("vms.result")), "ResultCall");
+        assert_eq!(builder_name(&place("ping.ping")), "PingCall");
+        assert_eq!(builder_name(&place("vms.list")), "List");
+        assert_eq!(builder_field("call"), "call_");
     }
 
     #[test]

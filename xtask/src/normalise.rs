@@ -215,6 +215,12 @@ fn rename_schemas(document: &mut Value) -> Result<()> {
     let mut renamed = Map::new();
     for (name, schema) in std::mem::take(schemas) {
         let new = names::type_name(&name);
+        if syn::parse_str::<syn::Ident>(&new).is_err() {
+            bail!("schema {name} would become `{new}`, which is no name in Rust: rename it");
+        }
+        if names::is_taken_type(&new) {
+            bail!("schema {name} would become `{new}`, which is another type in Rust: rename it");
+        }
         if renamed.insert(new.clone(), schema).is_some() {
             bail!("schema {name} becomes `{new}` in Rust, as another one does: rename it");
         }
@@ -474,6 +480,7 @@ fn inline_union_variants(document: &mut Value) -> Result<()> {
                 None => Ok(()),
             };
         }
+        let tag = node["discriminator"]["propertyName"].clone();
         // The variants' own values tell them apart; a mapping would still name the components.
         node.get_mut("discriminator")
             .and_then(Value::as_object_mut)
@@ -485,11 +492,21 @@ fn inline_union_variants(document: &mut Value) -> Result<()> {
             .flatten()
         {
             if let Some(name) = reference(variant).map(str::to_owned) {
-                let Some(schema) = all.get(&name) else {
+                let object = |schema: &&Value| schema.get("properties").is_some();
+                let Some(schema) = all.get(&name).filter(object) else {
                     bail!("the union at {place} names a variant {name} that is no object");
                 };
                 *variant = schema.clone();
                 inlined.push(name);
+            }
+            // With a tag that may be left out, the union comes out untagged again.
+            let mut required = strings(variant, "required");
+            if let Some(tag) = tag
+                .as_str()
+                .filter(|tag| !required.iter().any(|name| name == tag))
+            {
+                required.push(tag.to_owned());
+                variant["required"] = json!(required);
             }
         }
         Ok(())
@@ -540,7 +557,7 @@ fn unwrap_references(document: &mut Value) -> Result<()> {
 /// Only what makes a type is left in a schema. A `default` would always be sent; `minimum`,
 /// `maxLength` and `pattern` become newtypes that refuse a server's answers;
 /// `additionalProperties: false` becomes `deny_unknown_fields`; `format: uuid` refuses opaque ids;
-/// `nullable` and descriptions are put back by `refine`, which knows how.
+/// an `enum` of numbers becomes a newtype; `nullable` and descriptions are put back by `refine`, which knows how.
 fn keep_only_structure(document: &mut Value) -> Result<()> {
     const KEPT: &[&str] = &[
         "$ref",
@@ -559,7 +576,9 @@ fn keep_only_structure(document: &mut Value) -> Result<()> {
         let Some(schema) = node.as_object_mut() else {
             return Ok(());
         };
+        let is_text = schema.get("type").and_then(Value::as_str) == Some("string");
         schema.retain(|key, value| match key.as_str() {
+            "enum" => is_text,
             "format" => value
                 .as_str()
                 .is_some_and(|format| KEPT_FORMATS.contains(&format)),
@@ -580,4 +599,492 @@ fn keep_only_calls(document: &mut Value) -> Result<()> {
         }
         Ok(())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::yaml;
+
+    /// The document after one pass.
+    fn after(pass: fn(&mut Value) -> Result<()>, text: &str) -> Value {
+        let mut document = yaml(text);
+        pass(&mut document).unwrap();
+        document
+    }
+
+    fn refusal(pass: fn(&mut Value) -> Result<()>, text: &str) -> String {
+        let mut document = yaml(text);
+        format!("{:#}", pass(&mut document).expect_err("it is refused"))
+    }
+
+    /// A document without operations.
+    fn schemas(text: &str) -> String {
+        format!("{{paths: {{}}, components: {{schemas: {text}}}}}")
+    }
+
+    fn all(document: &Value) -> &Value {
+        &document["components"]["schemas"]
+    }
+
+    #[test]
+    fn what_operations_share_is_written_out_where_it_is_used() {
+        let document = after(
+            inline_shared_parts,
+            "
+paths:
+  /a/{id}:
+    parameters: [{$ref: '#/components/parameters/Id'}]
+    put:
+      operationId: a
+      requestBody: {$ref: '#/components/requestBodies/B'}
+      responses: {'200': {$ref: '#/components/responses/R'}}
+components:
+  parameters: {Id: {name: id, in: path}}
+  requestBodies: {B: {content: {}}}
+  responses: {R: {description: Done.}}
+",
+        );
+        assert_eq!(
+            document["paths"]["/a/{id}"]["put"],
+            yaml(
+                "{operationId: a, parameters: [{name: id, in: path}], requestBody: {content: {}}, responses: {'200': {description: Done.}}}"
+            )
+        );
+    }
+
+    #[test]
+    fn a_parameter_of_the_operation_goes_before_that_of_its_path() {
+        let document = after(
+            inline_shared_parts,
+            "
+paths:
+  /a:
+    parameters: [{name: q, in: query, description: path's}, {name: r, in: query}]
+    get: {operationId: a, parameters: [{name: q, in: query, description: its own}]}
+",
+        );
+        assert_eq!(
+            document["paths"]["/a"]["get"]["parameters"],
+            yaml("[{name: q, in: query, description: its own}, {name: r, in: query}]")
+        );
+    }
+
+    #[test]
+    fn the_success_statuses_of_one_body_become_all_of_2xx() {
+        let document = after(
+            widen_success,
+            "
+paths:
+  /a:
+    post:
+      operationId: a
+      responses:
+        '201': {content: {application/json: {schema: {type: string}, example: x}}}
+        '202': {content: {application/json: {schema: {type: string}, example: y}}}
+        '404': {}
+",
+        );
+        let responses = &document["paths"]["/a"]["post"]["responses"];
+        let statuses: Vec<_> = responses.as_object().unwrap().keys().collect();
+        assert_eq!(statuses, ["404", "2XX"]);
+        assert_eq!(
+            responses["2XX"]["content"]["application/json"]["schema"],
+            yaml("{type: string}")
+        );
+    }
+
+    #[test]
+    fn different_success_bodies_are_refused_and_so_is_no_success() {
+        let error = refusal(
+            widen_success,
+            "
+paths:
+  /a:
+    post:
+      operationId: torn
+      responses:
+        '200': {content: {application/json: {schema: {type: string}}}}
+        '201': {content: {application/json: {schema: {type: integer}}}}
+",
+        );
+        assert!(error.contains("operation torn answers different bodies with 200 and 201"));
+        let error = refusal(
+            widen_success,
+            "paths: {/a: {get: {operationId: bad, responses: {'404': {}}}}}",
+        );
+        assert!(error.contains("operation bad names no success status"));
+        let error = refusal(widen_success, "paths: {/a: {get: {operationId: bare}}}");
+        assert!(error.contains("operation bare has no `responses`"));
+    }
+
+    const TWO_MEDIA_TYPES: &str = "
+paths:
+  /a/{id}:
+    post:
+      operationId: exec
+      x-fastvm-method: vms.run
+      x-fastvm-stream: vms.stream
+      parameters: [{name: id, in: path}]
+      responses:
+        2XX:
+          content:
+            application/json: {schema: {type: object}}
+            application/x-ndjson: {schema: {type: string}}
+";
+
+    #[test]
+    fn an_operation_of_two_media_types_is_split_in_two() {
+        let document = after(split_media_types, TWO_MEDIA_TYPES);
+        let json = &document["paths"]["/a/{id}"]["post"];
+        assert_eq!(
+            json["responses"]["2XX"]["content"],
+            yaml("{application/json: {schema: {type: object}}}")
+        );
+        let stream = &document["paths"]["/a/{idOfStream}"]["post"];
+        assert_eq!(stream["operationId"], "execStream");
+        assert_eq!(stream["x-wire-id"], "exec");
+        assert_eq!(stream["x-wire-path"], "/a/{id}");
+        assert_eq!(stream["x-fastvm-method"], "vms.stream");
+        assert_eq!(stream["parameters"][0]["name"], "idOfStream");
+        assert_eq!(
+            stream["responses"]["2XX"]["content"],
+            yaml("{application/x-ndjson: {schema: {type: string, format: binary}}}")
+        );
+    }
+
+    #[test]
+    fn media_types_that_cannot_be_told_apart_are_refused() {
+        let three = TWO_MEDIA_TYPES.to_owned() + "            text/plain: {}\n";
+        assert!(
+            refusal(split_media_types, &three)
+                .contains("operation exec answers in 2 media types besides JSON")
+        );
+        let no_parameter = TWO_MEDIA_TYPES.replace("/{id}", "");
+        assert!(
+            refusal(split_media_types, &no_parameter)
+                .contains("operation exec answers two media types on a path without parameters")
+        );
+    }
+
+    #[test]
+    fn schemas_and_references_to_them_get_their_rust_names() {
+        let document = after(
+            rename_schemas,
+            &schemas(
+                "{VMList: {type: array, items: {$ref: '#/components/schemas/VM'}}, VM: {type: object}}",
+            ),
+        );
+        assert_eq!(
+            *all(&document),
+            yaml(
+                "{VmList: {type: array, items: {$ref: '#/components/schemas/Vm'}}, Vm: {type: object}}"
+            )
+        );
+    }
+
+    #[test]
+    fn two_schemas_of_one_rust_name_are_refused() {
+        let error = refusal(rename_schemas, &schemas("{VM: {}, Vm: {}}"));
+        assert!(error.contains("schema Vm becomes `Vm` in Rust, as another one does"));
+    }
+
+    #[test]
+    fn a_schema_that_would_hide_a_type_of_rust_is_refused() {
+        let error = refusal(rename_schemas, &schemas("{Option: {}}"));
+        assert!(error.contains("schema Option would become `Option`, which is another type"));
+    }
+
+    #[test]
+    fn a_schema_whose_name_is_none_in_rust_is_refused() {
+        let error = refusal(rename_schemas, &schemas("{2FA: {}}"));
+        assert!(error.contains("schema 2FA would become `2fa`, which is no name in Rust"));
+    }
+
+    #[test]
+    fn the_parts_of_an_all_of_become_one_object() {
+        let document = after(
+            merge_all_of,
+            &schemas(
+                "
+{Vm: {type: object, required: [id], properties: {id: {type: string}}},
+ Answer: {allOf: [{$ref: '#/components/schemas/Vm'}, {type: object, required: [n], properties: {n: {type: integer}}}]}}",
+            ),
+        );
+        assert_eq!(
+            all(&document)["Answer"],
+            yaml(
+                "{type: object, required: [id, n], properties: {id: {type: string}, n: {type: integer}}}"
+            )
+        );
+    }
+
+    #[test]
+    fn a_reference_in_an_all_of_of_its_own_stays_a_reference() {
+        let text = schemas(
+            "{A: {type: object, properties: {b: {description: Its own., allOf: [{$ref: '#/components/schemas/B'}]}}}, B: {type: object}}",
+        );
+        assert_eq!(after(merge_all_of, &text), yaml(&text));
+    }
+
+    #[test]
+    fn an_all_of_in_a_circle_or_of_no_objects_is_refused() {
+        let circle = schemas(
+            "{A: {allOf: [{$ref: '#/components/schemas/A'}, {type: object, properties: {}}]}}",
+        );
+        let error = refusal(merge_all_of, &circle);
+        assert!(error.contains("schema A: `allOf` leads in a circle"));
+        let text = schemas("{A: {allOf: [{type: string}, {type: object}]}}");
+        let error = refusal(merge_all_of, &text);
+        assert!(error.contains("schema A: `allOf` can only merge objects"));
+    }
+
+    #[test]
+    fn an_inline_object_is_named_after_its_place_at_any_depth() {
+        let document = after(
+            name_inline_objects,
+            "
+paths:
+  /a:
+    get:
+      operationId: getLogs
+      responses:
+        2XX: {content: {application/json: {schema: {type: object, properties: {lines: {type: array, items: {type: object, properties: {}}}}}}}}
+components: {schemas: {}}
+",
+        );
+        let names: Vec<_> = all(&document).as_object().unwrap().keys().collect();
+        assert_eq!(names, ["GetLogsResponse", "GetLogsResponseLinesItem"]);
+        assert_eq!(
+            document["paths"]["/a"]["get"]["responses"]["2XX"]["content"]["application/json"]["schema"],
+            yaml("{$ref: '#/components/schemas/GetLogsResponse'}")
+        );
+    }
+
+    #[test]
+    fn an_inline_object_whose_name_is_taken_is_refused() {
+        let error = refusal(
+            name_inline_objects,
+            &schemas(
+                "{A: {type: object, properties: {b: {type: object, properties: {}}}}, AB: {type: object, properties: {}}}",
+            ),
+        );
+        assert!(error.contains("the object at A.b would be named AB, which exists"));
+    }
+
+    #[test]
+    fn one_set_of_values_is_one_type_closed_or_open() {
+        let document = after(
+            name_value_sets,
+            &schemas(
+                "
+{Ask: {type: object, properties: {mode: {type: string, enum: [ro, rw], x-fastvm-type: Mode}}},
+ Answer: {type: object, properties: {mode: {description: Its own., type: string, x-fastvm-known-values: [ro, rw], x-fastvm-type: Mode}}}}",
+            ),
+        );
+        assert_eq!(all(&document)["Mode"]["enum"], yaml("[ro, rw]"));
+        assert_eq!(
+            all(&document)["Answer"]["properties"]["mode"],
+            yaml("{allOf: [{$ref: '#/components/schemas/Mode'}], description: Its own.}")
+        );
+    }
+
+    #[test]
+    fn a_set_without_a_name_gets_that_of_its_field_and_a_discriminator_none() {
+        let document = after(
+            name_value_sets,
+            &schemas(
+                "
+{A: {type: object, properties: {state: {type: string, enum: [on, off]}, type: {type: string, enum: [a]}}},
+ B: {type: string, x-fastvm-known-values: [x]}}",
+            ),
+        );
+        assert_eq!(all(&document)["AState"]["enum"], yaml("['on', 'off']"));
+        assert_eq!(
+            all(&document)["A"]["properties"]["type"],
+            yaml("{type: string, enum: [a]}")
+        );
+        assert_eq!(all(&document)["B"]["enum"], yaml("[x]"));
+    }
+
+    #[test]
+    fn two_sets_of_one_name_are_refused() {
+        let error = refusal(
+            name_value_sets,
+            &schemas(
+                "
+{A: {type: object, properties: {m: {type: string, enum: [a, b], x-fastvm-type: Mode}}},
+ B: {type: object, properties: {m: {type: string, enum: [a, c], x-fastvm-type: Mode}}}}",
+            ),
+        );
+        assert!(error.contains("`Mode` at B.m has other values than elsewhere"));
+        let error = refusal(
+            name_value_sets,
+            &schemas(
+                "{Mode: {type: object}, A: {type: object, properties: {m: {type: string, enum: [a, b], x-fastvm-type: Mode}}}}",
+            ),
+        );
+        assert!(error.contains("`Mode` at A.m is also a schema"));
+    }
+
+    #[test]
+    fn named_strings_maps_and_lists_are_written_out_with_their_secrecy() {
+        let document = after(
+            inline_plain_components,
+            &schemas(
+                "
+{Env: {type: object, x-fastvm-secret: true, additionalProperties: {$ref: '#/components/schemas/Text'}},
+ Text: {type: string},
+ Ask: {type: object, properties: {env: {description: Its own., allOf: [{$ref: '#/components/schemas/Env'}]}}}}",
+            ),
+        );
+        assert_eq!(
+            *all(&document),
+            yaml(
+                "
+Ask:
+  type: object
+  properties:
+    env: {type: object, x-fastvm-secret: true, additionalProperties: {type: string}, description: Its own.}"
+            )
+        );
+    }
+
+    #[test]
+    fn a_plain_component_made_of_itself_is_refused() {
+        let error = refusal(
+            inline_plain_components,
+            &schemas(
+                "{Tree: {type: array, items: {$ref: '#/components/schemas/Tree'}}, A: {type: object, properties: {t: {$ref: '#/components/schemas/Tree'}}}}",
+            ),
+        );
+        assert!(error.contains("the schema at A.t[]"), "{error}");
+        assert!(error.contains("holds itself without end"), "{error}");
+    }
+
+    #[test]
+    fn the_variants_of_a_union_are_written_out() {
+        let document = after(
+            inline_union_variants,
+            &schemas(
+                "
+{Source: {oneOf: [{$ref: '#/components/schemas/Image'}], discriminator: {propertyName: type, mapping: {image: '#/components/schemas/Image'}}},
+ Image: {type: object, properties: {type: {type: string, enum: [image]}}}}",
+            ),
+        );
+        assert_eq!(
+            *all(&document),
+            yaml(
+                "{Source: {oneOf: [{type: object, properties: {type: {type: string, enum: [image]}}, required: [type]}], discriminator: {propertyName: type}}}"
+            )
+        );
+    }
+
+    #[test]
+    fn a_union_that_cannot_be_told_apart_is_refused() {
+        let error = refusal(
+            inline_union_variants,
+            &schemas("{Source: {oneOf: [{type: string}, {type: integer}]}}"),
+        );
+        assert!(error.contains("the union at Source has no discriminator"));
+        let error = refusal(
+            inline_union_variants,
+            &schemas(
+                "{Source: {oneOf: [{$ref: '#/components/schemas/Gone'}], discriminator: {propertyName: t}}}",
+            ),
+        );
+        assert!(error.contains("the union at Source names a variant Gone"));
+        let error = refusal(
+            inline_union_variants,
+            &schemas(
+                "{Source: {oneOf: [{$ref: '#/components/schemas/Source'}], discriminator: {propertyName: t}}}",
+            ),
+        );
+        assert!(error.contains("names a variant Source that is no object"));
+    }
+
+    #[test]
+    fn only_success_answers_are_left() {
+        let document = after(
+            drop_error_responses,
+            "paths: {/a: {get: {operationId: a, responses: {2XX: {}, '404': {}, default: {}}}}}",
+        );
+        assert_eq!(
+            document["paths"]["/a"]["get"]["responses"],
+            yaml("{2XX: {}}")
+        );
+    }
+
+    #[test]
+    fn a_body_is_always_sent() {
+        let document = after(
+            require_bodies,
+            "paths: {/a: {put: {operationId: a, requestBody: {required: false}}, get: {operationId: b}}}",
+        );
+        assert_eq!(
+            document["paths"]["/a"],
+            yaml("{put: {operationId: a, requestBody: {required: true}}, get: {operationId: b}}")
+        );
+    }
+
+    #[test]
+    fn a_described_reference_is_a_reference() {
+        let document = after(
+            unwrap_references,
+            &schemas(
+                "{A: {type: object, properties: {b: {description: Its own., nullable: true, allOf: [{$ref: '#/components/schemas/B'}]}}}, B: {type: object}}",
+            ),
+        );
+        assert_eq!(
+            all(&document)["A"]["properties"]["b"],
+            yaml("{$ref: '#/components/schemas/B'}")
+        );
+    }
+
+    #[test]
+    fn what_makes_no_type_is_taken_away_but_properties_of_such_names_stay() {
+        let document = after(
+            keep_only_structure,
+            "
+paths: {}
+components:
+  schemas:
+    A:
+      type: object
+      description: d
+      additionalProperties: false
+      required: [id]
+      properties:
+        id: {type: string, format: uuid, pattern: x, minLength: 1, nullable: true}
+        default: {type: integer, format: int32, minimum: 1, default: 3}
+        at: {type: string, format: date-time}
+        level: {type: integer, enum: [1, 2]}
+",
+        );
+        assert_eq!(
+            all(&document)["A"],
+            yaml(
+                "
+type: object
+required: [id]
+properties:
+  id: {type: string}
+  default: {type: integer, format: int32}
+  at: {type: string, format: date-time}
+  level: {type: integer}"
+            )
+        );
+    }
+
+    #[test]
+    fn of_an_operation_its_call_is_left() {
+        let document = after(
+            keep_only_calls,
+            "paths: {/a: {get: {operationId: a, summary: s, tags: [t], security: [], x-fastvm-retry: once, parameters: [], responses: {}}}}",
+        );
+        assert_eq!(
+            document["paths"]["/a"]["get"],
+            yaml("{operationId: a, parameters: [], responses: {}}")
+        );
+    }
 }

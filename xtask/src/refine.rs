@@ -176,7 +176,17 @@ fn read_struct(item: ItemStruct, schema: &Schema) -> Result<Struct> {
                 schema.name, property.wire
             )
         })?;
-        read.push(read_field(generated.ty.clone(), property, schema));
+        let field = read_field(generated.ty.clone(), property, schema);
+        if let Some(other) = read.iter().find(|other: &&Field| other.name == field.name) {
+            bail!(
+                "schema {}: the properties `{}` and `{}` would both be `{}`",
+                schema.name,
+                other.wire,
+                field.wire,
+                field.name
+            );
+        }
+        read.push(field);
     }
     if fields.len() != properties.len() {
         bail!(
@@ -545,11 +555,14 @@ pub fn setter_signatures(
             quote!(item),
             quote!(push(item #value)),
         )
-    } else if generic_argument(ty, "BTreeMap").is_some() {
+    } else if let Some(value) = map_value(ty) {
+        let bound = into_bound(value, enums);
+        let into = bound.as_ref().map(|_| quote!(.into()));
+        let bound = bound.unwrap_or_else(|| quote!(#value));
         (
-            quote!(key: impl Into<String>, value: impl Into<String>),
+            quote!(key: impl Into<String>, value: #bound),
             quote!(key, value),
-            quote!(insert(key.into(), value.into())),
+            quote!(insert(key.into(), value #into)),
         )
     } else {
         let bound = into_bound(ty, enums).unwrap_or_else(|| quote!(#ty));
@@ -593,6 +606,15 @@ fn last_ident(ty: &Type) -> Option<String> {
 
 /// The first generic argument of `OUTER<..>`.
 pub fn generic_argument<'a>(ty: &'a Type, outer: &str) -> Option<&'a Type> {
+    generic_arguments(ty, outer)?.next()
+}
+
+/// `BTreeMap<String, T>` → `T`.
+fn map_value(ty: &Type) -> Option<&Type> {
+    generic_arguments(ty, "BTreeMap")?.nth(1)
+}
+
+fn generic_arguments<'a>(ty: &'a Type, outer: &str) -> Option<impl Iterator<Item = &'a Type>> {
     let Type::Path(path) = ty else { return None };
     let segment = path
         .path
@@ -602,10 +624,10 @@ pub fn generic_argument<'a>(ty: &'a Type, outer: &str) -> Option<&'a Type> {
     let syn::PathArguments::AngleBracketed(arguments) = &segment.arguments else {
         return None;
     };
-    arguments.args.iter().find_map(|argument| match argument {
+    Some(arguments.args.iter().filter_map(|argument| match argument {
         syn::GenericArgument::Type(ty) => Some(ty),
         _ => None,
-    })
+    }))
 }
 
 /// `::std::string::String` → `String`: what the prelude and the file's imports name.
@@ -647,4 +669,178 @@ fn doc_attributes(text: &str) -> Vec<syn::Attribute> {
             syn::parse_quote!(#[doc = #line])
         })
         .collect()
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use crate::schema::yaml;
+    use crate::{generate, normalise};
+
+    /// From a document's paths and schemas to what `refine` makes of them.
+    pub fn refined(paths: &str, schemas: &str) -> Result<(Refined, Model)> {
+        let document = yaml(&format!(
+            "{{openapi: 3.0.3, info: {{title: t, version: '1'}}, paths: {paths}, components: {{schemas: {schemas}}}}}"
+        ));
+        let normalised = normalise::normalise(document)?;
+        let raw = generate::generate(&normalised.document)?;
+        Ok((refine(raw, &normalised.model)?, normalised.model))
+    }
+
+    pub fn printed(tokens: TokenStream) -> String {
+        prettyplease::unparse(&syn::parse2(tokens).unwrap())
+    }
+
+    /// The types made of the schemas, of which `Ask` is the body of a request.
+    fn types(schemas: &str) -> String {
+        let paths = "{/a: {post: {operationId: a, x-fastvm-method: a.b, requestBody: {content: {application/json: {schema: {$ref: '#/components/schemas/Ask'}}}}, responses: {'200': {description: d}}}}}";
+        let paths = if schemas.contains("Ask:") {
+            paths
+        } else {
+            "{}"
+        };
+        let types = refined(paths, schemas).unwrap().0.types;
+        printed(quote!(#(#types)*))
+    }
+
+    #[track_caller]
+    fn assert_has(text: &str, part: &str) {
+        assert!(text.contains(part), "no `{part}` in\n{text}");
+    }
+
+    #[test]
+    fn a_set_of_values_keeps_those_it_does_not_know() {
+        let types = types(
+            "{Status: {description: A state., type: string, x-fastvm-known-values: [running, unknown], x-fastvm-value-docs: {running: It runs.}}}",
+        );
+        assert_has(
+            &types,
+            "/// A state.\n#[derive(Clone, Debug, PartialEq, Eq, Hash)]\n#[non_exhaustive]\npub enum Status",
+        );
+        assert_has(&types, "/// `running`: It runs.\n    Running,");
+        // A value of that very name does not take the place of the others.
+        assert_has(&types, "UnknownValue,");
+        assert_has(&types, "Unknown(String),");
+        assert_has(&types, "UnknownValue = \"unknown\"");
+    }
+
+    #[test]
+    fn a_request_can_keep_clear_and_set_at_any_depth() {
+        let types = types(
+            "
+{Ask: {type: object, properties: {inner: {$ref: '#/components/schemas/Inner'}}},
+ Inner: {type: object, properties: {ttl: {type: integer, nullable: true}}},
+ Answer: {type: object, properties: {age: {type: integer, nullable: true}}}}",
+        );
+        assert_has(
+            &types,
+            "#[serde(default, skip_serializing_if = \"Patch::is_keep\")]\n    pub ttl: Patch<i64>,",
+        );
+        assert_has(&types, "pub fn ttl(mut self, ttl: impl Into<Patch<i64>>)");
+        assert_has(&types, "pub age: Option<i64>,");
+    }
+
+    #[test]
+    fn a_request_tells_an_empty_list_or_map_from_none_and_an_answer_does_not() {
+        let types = types(
+            "
+{Ask: {type: object, properties: {tags: {type: array, items: {type: string}}, env: {type: object, additionalProperties: {type: string}}}},
+ Answer: {type: object, properties: {names: {type: array, items: {type: string}}, labels: {type: object, additionalProperties: {type: string}}}}}",
+        );
+        assert_has(&types, "pub tags: Option<Vec<String>>,");
+        assert_has(&types, "pub env: Option<BTreeMap<String, String>>,");
+        assert_has(&types, "pub names: Vec<String>,");
+        assert_has(&types, "pub labels: BTreeMap<String, String>,");
+        assert_has(&types, "pub fn tags(mut self, item: impl Into<String>)");
+        assert_has(&types, "pub fn set_tags(mut self, tags: Vec<String>)");
+    }
+
+    #[test]
+    fn a_map_of_other_than_strings_takes_its_values_as_they_are() {
+        let types = types(
+            "{Ask: {type: object, properties: {limits: {type: object, additionalProperties: {type: integer}}}}}",
+        );
+        assert_has(
+            &types,
+            "pub fn limits(mut self, key: impl Into<String>, value: i64)",
+        );
+        assert_has(&types, ".insert(key.into(), value);");
+    }
+
+    #[test]
+    fn debug_says_that_a_secret_is_there_and_not_what_it_is() {
+        let types = types(
+            "{Login: {type: object, properties: {user: {type: string}, key: {type: string, x-fastvm-secret: true}}}}",
+        );
+        assert_has(&types, "#[derive(Clone, Default, PartialEq");
+        assert_has(&types, ".field(\"user\", &self.user)");
+        assert_has(&types, ".field(\"key\", &format_args!(\"[redacted]\"))");
+    }
+
+    #[test]
+    fn what_is_required_is_an_argument_in_the_order_of_the_list() {
+        let types = types(
+            "{A: {type: object, required: [size, name, more], properties: {more: {type: integer, nullable: true}, name: {type: string}, note: {type: string}, size: {type: integer}}}}",
+        );
+        assert_has(
+            &types,
+            "pub fn new(size: i64, name: impl Into<String>, more: Option<i64>) -> Self",
+        );
+        assert_has(&types, "pub fn note(mut self, note: impl Into<String>)");
+        assert!(!types.contains("pub fn name("), "{types}");
+    }
+
+    #[test]
+    fn two_properties_of_one_rust_name_are_refused() {
+        let error = refined(
+            "{}",
+            "{A: {type: object, properties: {a-b: {type: string}, a_b: {type: string}}}}",
+        );
+        let error = format!("{:#}", error.err().unwrap());
+        assert!(error.contains("schema A"), "{error}");
+    }
+
+    /// What `refine` says to these types, when the document has an object `A` with a property `x`.
+    fn refusal(types: TokenStream) -> String {
+        let mut document = yaml(
+            "{paths: {}, components: {schemas: {A: {type: object, properties: {x: {type: string}}}}}}",
+        );
+        let model = Model::read(&mut document).unwrap();
+        let file = syn::parse2(quote!(pub mod types { #types })).unwrap();
+        format!("{:#}", refine(file, &model).err().unwrap())
+    }
+
+    #[test]
+    fn a_newtype_that_was_left_over_is_refused() {
+        let error = refusal(quote!(
+            pub struct A(pub String);
+        ));
+        assert!(error.contains("schema A became a newtype"));
+    }
+
+    #[test]
+    fn a_fact_that_finds_no_type_or_field_is_refused() {
+        assert!(refusal(quote!()).contains("schema A became no type of its name"));
+        assert!(
+            refusal(quote!(
+                pub struct A {}
+            ))
+            .contains("A.x became no field")
+        );
+    }
+
+    #[test]
+    fn a_type_or_field_without_a_fact_is_refused() {
+        let error = refusal(quote!(
+            pub struct B {}
+        ));
+        assert!(error.contains("type B belongs to no schema"));
+        let error = refusal(quote!(
+            pub struct A {
+                pub x: Option<String>,
+                pub y: u8,
+            }
+        ));
+        assert!(error.contains("schema A has 1 properties, but its type has 2 fields"));
+    }
 }

@@ -64,12 +64,19 @@ fn walk_content(
     Ok(())
 }
 
+/// No document nests so deep; a rewrite that unrolls a schema into itself would never end.
+const LONGEST_PLACE: usize = 1000;
+
 /// A schema and all inside it.
 pub fn walk(
     place: &str,
     schema: &mut Value,
     visit: &mut dyn FnMut(&str, &mut Value) -> Result<()>,
 ) -> Result<()> {
+    if place.len() > LONGEST_PLACE {
+        let start: String = place.chars().take(60).collect();
+        bail!("the schema at {start}… holds itself without end: break the circle with an object");
+    }
     visit(place, schema)?;
     let Value::Object(node) = schema else {
         return Ok(());

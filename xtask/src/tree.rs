@@ -177,19 +177,36 @@ impl<'a> Call<'a> {
         }
         let answer =
             answer_type(&method.sig.output).context("its raw method has an unknown shape")?;
-        let answers_handle = answer == HANDLE.ty || answer == format!("types :: {}", HANDLE.ty);
+        let answers_vm = answer == HANDLE.ty || answer == format!("types :: {}", HANDLE.ty);
+        // Other resources do not know what a VM is handed out as.
+        let answers_handle = answers_vm
+            && matches!(operation.place.as_slice(), [resource, _] if resource == HANDLE.resource);
         let body = operation
             .body
             .as_deref()
             .and_then(|name| context.refined.get(name));
-        Ok(Self {
+        let call = Self {
             operation,
             raw,
             arguments,
             answer: answer.parse().map_err(|e| anyhow::anyhow!("{e}"))?,
             answers_handle,
             body,
-        })
+        };
+        let mut fields = call.body.into_iter().flat_map(|body| &body.fields);
+        let parameters = || {
+            call.arguments
+                .iter()
+                .filter(|argument| argument.parameter.is_some())
+        };
+        if let Some(twice) = fields.find(|field| parameters().any(|other| other.name == field.name))
+        {
+            bail!(
+                "`{}` is a parameter and a field of the body: rename one, its method has one place for them",
+                twice.name
+            );
+        }
+        Ok(call)
     }
 
     fn method(&self) -> Ident {
@@ -197,7 +214,7 @@ impl<'a> Call<'a> {
     }
 
     fn builder(&self) -> Ident {
-        ident(&names::type_name(&self.method().to_string()))
+        ident(&names::builder_name(&self.operation.place))
     }
 
     fn is_under_handle(&self) -> bool {
@@ -230,16 +247,15 @@ impl<'a> Argument<'a> {
         let Pat::Ident(pattern) = &*input.pat else {
             bail!("its raw method has an argument without a name");
         };
-        let name = pattern.ident.clone();
-        let mut parameter = None;
-        if name != "body" {
-            let found = operation
-                .parameters
-                .iter()
-                .find(|parameter| name == names::field_name(&parameter.name));
-            parameter = Some(found.with_context(|| {
-                format!("its raw method takes `{name}`, which is no parameter of it")
-            })?);
+        let mut name = pattern.ident.clone();
+        let parameter = operation
+            .parameters
+            .iter()
+            .find(|parameter| name == names::field_name(&parameter.name));
+        if parameter.is_some() {
+            name = ident(&names::builder_field(&name.to_string()));
+        } else if name != "body" {
+            bail!("its raw method takes `{name}`, which is no parameter of it");
         }
         let (inner, optional) = match generic_argument(&input.ty, "Option") {
             Some(inner) => (inner, true),
@@ -257,7 +273,7 @@ impl<'a> Argument<'a> {
         };
         let name = match parameter {
             // The copy of a split operation has its path parameters renamed.
-            Some(parameter) => ident(&names::field_name(
+            Some(parameter) => ident(&names::builder_field(
                 parameter.name.trim_end_matches("OfStream"),
             )),
             None => name,
@@ -1002,7 +1018,8 @@ fn write_setter_macro(call: &Call, context: &Scene) -> Option<SetterMacro> {
             setters.push((docs, signature.name, signature.arguments, signature.passed));
         }
     }
-    if setters.is_empty() {
+    // An override invokes it even while there is nothing but what it sets itself.
+    if setters.is_empty() && call.body.is_none() {
         return None;
     }
     let setters = setters.into_iter().map(|(docs, name, arguments, passed)| {
@@ -1104,5 +1121,175 @@ fn write_operations(operations: &[Operation]) -> TokenStream {
 
         /// Every operation, in the order of the document. One with two media types is there twice.
         pub static ALL: &[&Operation] = &[#(&#all),*];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::refine::tests::{printed, refined};
+
+    const PATHS: &str = "
+{
+  /healthz: {get: {operationId: getHealth, x-fastvm-method: health, responses: {'200': {description: d}}}},
+  /v1/vms: {
+    get: {
+      operationId: listVms, x-fastvm-method: vms.list,
+      parameters: [{name: status, in: query, schema: {type: string}}, {name: send, in: query, schema: {type: string}}],
+      responses: {'200': {description: d, content: {application/json: {schema: {type: array, items: {$ref: '#/components/schemas/VM'}}}}}}},
+    post: {
+      operationId: launchVm, x-fastvm-method: vms.launch,
+      requestBody: {content: {application/json: {schema: {$ref: '#/components/schemas/LaunchVMRequest'}}}},
+      responses: {'201': {description: d, content: {application/json: {schema: {$ref: '#/components/schemas/LaunchVMResponse'}}}}}}},
+  '/v1/vms/{id}/reboot': {post: {
+    operationId: rebootVm, x-fastvm-method: vms.reboot,
+    parameters: [{name: id, in: path, required: true, schema: {type: string}}],
+    responses: {'200': {description: d, content: {application/json: {schema: {$ref: '#/components/schemas/VM'}}}}}}},
+  '/v1/vms/{id}/services/{name}': {delete: {
+    operationId: deleteService, x-fastvm-method: vms.services.delete,
+    parameters: [{name: name, in: path, required: true, schema: {type: string}}, {name: id, in: path, required: true, schema: {type: string}}],
+    responses: {'200': {description: d}}}}
+}";
+
+    const SCHEMAS: &str = "
+{
+  VM: {type: object, required: [id], properties: {id: {type: string}}},
+  LaunchVMRequest: {type: object, properties: {machineType: {type: string}, wait: {type: boolean}, name: {type: string}}},
+  LaunchVMResponse: {allOf: [{$ref: '#/components/schemas/VM'}, {type: object, properties: {warnings: {type: array, items: {type: string}}}}]}
+}";
+
+    fn made() -> Tree {
+        let (refined, model) = refined(PATHS, SCHEMAS).unwrap();
+        tree(&refined, &model).unwrap()
+    }
+
+    fn module(path: &[&str]) -> String {
+        let modules = made().modules;
+        let found = modules.into_iter().find(|module| module.path == path);
+        printed(found.expect("the module is there").items)
+    }
+
+    fn setters(name: &str) -> String {
+        let macros = made().setters;
+        let found = macros.into_iter().find(|setters| setters.name == name);
+        let setters = found.expect("the macro is there").setters;
+        printed(quote!(impl Setters { #setters }))
+    }
+
+    #[track_caller]
+    fn assert_has(text: &str, part: &str) {
+        assert!(text.contains(part), "no `{part}` in\n{text}");
+    }
+
+    #[test]
+    fn an_operation_sits_at_its_place() {
+        let places: Vec<_> = made()
+            .modules
+            .into_iter()
+            .map(|module| module.path)
+            .collect();
+        assert_eq!(places, [vec!["root"], vec!["vms"], vec!["vms", "services"]]);
+        let root = module(&["root"]);
+        assert_has(&root, "pub fn vms(&self) -> crate::vms::Vms");
+        assert_has(&root, "pub fn health(&self) -> Health");
+        assert_has(
+            &module(&["vms", "services"]),
+            "pub fn delete(&self, id: impl Into<String>, name: impl Into<String>) -> Delete",
+        );
+    }
+
+    #[test]
+    fn a_handle_knows_its_id() {
+        let vms = module(&["vms"]);
+        let (resource, handle) = vms.split_once("impl<V: FromVm> VmHandle<V>").unwrap();
+        assert_has(
+            resource,
+            "pub fn reboot(&self, id: impl Into<String>) -> Reboot<V>",
+        );
+        assert_has(handle, "pub fn reboot(&self) -> Reboot<V>");
+        assert_has(
+            handle,
+            "pub fn services(&self) -> crate::vms::services::VmServices",
+        );
+        assert!(!handle.contains("pub fn list("), "{handle}");
+        assert_has(
+            module(&["vms", "services"])
+                .split_once("impl VmServices")
+                .unwrap()
+                .1,
+            "pub fn delete(&self, name: impl Into<String>) -> Delete",
+        );
+    }
+
+    #[test]
+    fn a_vm_is_answered_as_what_the_caller_wraps_it_in() {
+        let vms = module(&["vms"]);
+        assert_has(&vms, "pub struct Reboot<V = types::Vm>");
+        assert_has(&vms, "impl<V: FromVm> IntoFuture for Reboot<V>");
+        assert_has(&vms, "pub struct List {");
+    }
+
+    #[test]
+    fn another_resource_answers_a_vm_as_data() {
+        let paths = PATHS.replace("vms.reboot", "machines.reboot");
+        let (refined, model) = refined(&paths, SCHEMAS).unwrap();
+        let modules = tree(&refined, &model).unwrap().modules;
+        let machines = modules
+            .into_iter()
+            .find(|module| module.path == ["machines"]);
+        let machines = printed(machines.unwrap().items);
+        assert_has(&machines, "pub struct Reboot {");
+        assert_has(&machines, "Result<ResponseValue<types::Vm>>");
+    }
+
+    #[test]
+    fn setter_macros_leave_out_what_overrides_own_and_suffix_what_they_need() {
+        let launch = setters("__launch_vm_setters");
+        assert_has(&launch, "pub fn name(mut self, name: impl Into<String>)");
+        assert_has(&launch, "self.__request = self.__request.name(name);");
+        assert_has(&launch, "pub fn wait_field(mut self, wait: bool)");
+        assert!(!launch.contains("machine_type"), "{launch}");
+        let list = setters("__list_vms_setters");
+        assert_has(&list, "pub fn status(mut self, status: impl Into<String>)");
+        assert_has(
+            &list,
+            "pub fn send_field(mut self, send: impl Into<String>)",
+        );
+        // The raw builder has them all.
+        assert_has(&module(&["vms"]), "pub fn machine_type(mut self");
+    }
+
+    #[test]
+    fn an_answer_with_all_fields_of_a_vm_becomes_one() {
+        assert_has(
+            &printed(made().conversions),
+            "impl From<LaunchVmResponse> for Vm",
+        );
+    }
+
+    #[test]
+    fn an_operation_that_is_not_said_to_repeat_does_so_only_as_a_get() {
+        let operations = printed(made().operations);
+        let repeatable = |name: &str| {
+            let (_, rest) = operations.split_once(&format!("static {name}:")).unwrap();
+            rest.split_once("is_repeatable: ")
+                .unwrap()
+                .1
+                .starts_with("true")
+        };
+        assert!(repeatable("LIST_VMS"));
+        assert!(!repeatable("REBOOT_VM"));
+    }
+
+    #[test]
+    fn two_setters_of_one_name_are_refused() {
+        let paths = PATHS.replace(
+            "post: {\n      operationId: launchVm,",
+            "post: {\n      parameters: [{name: name, in: query, schema: {type: string}}], operationId: launchVm,",
+        );
+        let (refined, model) = refined(&paths, SCHEMAS).unwrap();
+        let error = format!("{:#}", tree(&refined, &model).err().unwrap());
+        assert!(error.contains("operation launchVm"), "{error}");
+        assert!(error.contains("`name`"), "{error}");
     }
 }

@@ -47,6 +47,14 @@ pub fn render(document: &Value, refined: Refined, tree: Tree) -> Result<Files> {
                 use std::collections::BTreeMap;
             )
         });
+    let times = quote!(#(#methods)*)
+        .to_string()
+        .contains("DateTime")
+        .then(|| {
+            quote!(
+                use chrono::{DateTime, Utc};
+            )
+        });
     let conversions = tree.conversions;
     add(
         "types.rs",
@@ -69,6 +77,7 @@ pub fn render(document: &Value, refined: Refined, tree: Tree) -> Result<Files> {
         "The requests themselves, as progenitor writes them; the resource tree calls them.",
         quote! {
             #maps
+            #times
             use progenitor_client::{ByteStream, ClientHooks, ClientInfo, Error, OperationInfo, ResponseValue, encode_path};
 
             use crate::types;
@@ -151,8 +160,9 @@ fn render_setters(setters: &[SetterMacro]) -> Result<String> {
             .replace("__crate", "$crate");
         let body = printed
             .trim_end()
-            .strip_prefix("impl Setters {\n")
-            .and_then(|body| body.strip_suffix("\n}"));
+            .strip_prefix("impl Setters {")
+            .and_then(|body| body.strip_suffix('}'))
+            .map(|body| body.trim_matches('\n'));
         let body = body.context("the setters were not printed as an impl")?;
         text += &format!(
             "\n#[doc(hidden)]\n#[macro_export]\nmacro_rules! {name} {{\n    ($request:ident) => {{\n"

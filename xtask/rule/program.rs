@@ -1,0 +1,41 @@
+//! Calls what `cargo xtask rule` added to the document. It is compiled, never run.
+
+use fastvm::types::VmStatus;
+use fastvm::{Client, Patch, Vm};
+
+fn main() {
+    let _ = call_all;
+}
+
+async fn call_all(client: Client, id: String) -> fastvm::Result<()> {
+    // An operation beside overrides, by id and on a handle; what it answers is a handle, too.
+    let vm: Vm = client.vms().reboot(&id).await?;
+    let vm: Vm = vm.reboot().await?;
+    // One without extensions, at its default place.
+    let logs = client.vms().get_vm_logs(&id).await?;
+    let _: &[String] = &logs.lines;
+    vm.get_vm_logs().await?;
+    // A resource.
+    for region in client.regions().list().await? {
+        let _: String = region.name;
+    }
+    // Fields of requests that overrides carry.
+    let launched: Vm = client.vms().launch("c1m2").region("eu").await?;
+    let _: Vm = client.vms().restore("snp_1").region("eu").await?;
+    let dry = client.vms().launch("c1m2").dry_run(true).wait(false);
+    let _: Vm = dry.placement("spread").hints("ssd").zone(Patch::Clear).await?;
+    client.vms().run(&id, "true").priority(3).await?;
+    let _ = client.vms().stream(&id, "true").priority(3).await?;
+    vm.run("true").priority(3).await?;
+    let _ = vm.stream("true").priority(3).await?;
+    // A query parameter, and the new value as one.
+    client.vms().list().region("eu").status("hibernating").await?;
+    // A field of an answer, through both derefs.
+    let _: Option<&str> = launched.host_region.as_deref();
+    // The new value has a name.
+    match vm.status {
+        VmStatus::Hibernating => {}
+        _ => {}
+    }
+    Ok(())
+}
