@@ -1,0 +1,51 @@
+//! The operation table.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use crate::model::Operation;
+use crate::names::{self, ident};
+use crate::refine::docs;
+
+pub(super) fn write_operations(operations: &[Operation]) -> TokenStream {
+    let constants = operations.iter().map(|operation| {
+        let name = ident(&names::constant_name(&operation.id));
+        let docs = docs(&format!("`{}`", operation.wire()));
+        let Operation {
+            wire_id,
+            method,
+            path,
+            repeatable,
+            limited,
+            needs_key,
+            ..
+        } = operation;
+        let streamed = operation.is_streamed();
+        let accept = match &operation.accept {
+            Some(media) => quote!(Some(#media)),
+            None => quote!(None),
+        };
+        quote! {
+            #docs
+            pub static #name: Operation = Operation {
+                id: #wire_id,
+                method: #method,
+                path: #path,
+                accept: #accept,
+                is_repeatable: #repeatable,
+                is_limited: #limited,
+                is_streamed: #streamed,
+                needs_key: #needs_key,
+            };
+        }
+    });
+    let all = operations
+        .iter()
+        .map(|operation| ident(&names::constant_name(&operation.id)));
+    quote! {
+        #(#constants)*
+
+        /// Every operation, in the order of the document. One with two media types is there twice.
+        pub static ALL: &[&Operation] = &[#(&#all),*];
+    }
+}
