@@ -89,7 +89,7 @@ impl Runtime {
                 "the answer does not have the documented shape",
             )
             .with_body(body)
-            .with_source(source),
+            .with_source(without_value(&source.to_string())),
             Raw::ResponseBodyError(source) => {
                 Error::new(ErrorKind::Connection, "the answer was cut off")
                     .with_source(source.without_url())
@@ -102,6 +102,17 @@ impl Runtime {
             None => error,
         }
     }
+}
+
+/// What serde says, without the value that it quotes: that can be a secret.
+fn without_value(message: &str) -> String {
+    for what in ["invalid type", "invalid value", "unknown variant"] {
+        let is_this = message.starts_with(what);
+        if let Some((_, expected)) = message.rsplit_once(", expected ").filter(|_| is_this) {
+            return format!("{what}, expected {expected}");
+        }
+    }
+    message.to_owned()
 }
 
 impl ClientHooks<Runtime> for raw::Client {

@@ -276,9 +276,17 @@ impl ClientBuilder {
 impl fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientBuilder")
-            .field("base_url", &self.base_url)
+            .field("base_url", &shown(&self.base_url))
             .field("settings", &self.settings)
             .finish_non_exhaustive()
+    }
+}
+
+/// A URL as it may be shown. What `build` will refuse in it can be a secret.
+fn shown(url: &str) -> &str {
+    match url.contains(['@', '?', '#']) {
+        true => "[redacted]",
+        false => url,
     }
 }
 

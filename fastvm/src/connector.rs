@@ -101,15 +101,16 @@ impl Connector {
             } else {
                 None
             };
+            let id = may_have_happened.then(|| last_segment(request.url()));
             let error = match self.attempt(request, call).await {
                 Ok(response) if response.status().is_success() => {
                     self.budget.earn();
                     return Ok(response);
                 }
-                Ok(response) if may_have_happened && is_gone(operation, &response) => {
-                    return Ok(deleted(&next, response));
-                }
-                Ok(response) => Error::from_response(response, call).await,
+                Ok(response) => match id {
+                    Some(id) if is_gone(operation, &response) => return Ok(deleted(&id, response)),
+                    _ => Error::from_response(response, call).await,
+                },
                 Err(error) => error.with_call(call),
             };
             let pause = self.settings.retry.pause(operation, &error, attempt);
@@ -241,17 +242,20 @@ fn is_gone(operation: &Operation, response: &Response) -> bool {
 
 /// The answer to a deletion whose first attempt got through without its answer coming back: the
 /// repeat finds nothing left to delete.
-fn deleted(request: &Option<Request>, not_found: Response) -> Response {
-    let url = request.as_ref().map(Request::url);
-    let id = url
-        .and_then(|url| url.path_segments()?.next_back())
-        .unwrap_or_default();
+fn deleted(id: &str, not_found: Response) -> Response {
     let body = serde_json::json!({ "id": id, "deleted": true, "detached": true });
     assemble(
         StatusCode::OK,
         not_found.headers().clone(),
         body.to_string().into(),
     )
+}
+
+/// What the last segment of a path stands for, its percent-encoding undone.
+fn last_segment(url: &Url) -> String {
+    let segment = url.path_segments().and_then(|mut all| all.next_back());
+    let decoded = percent_encoding::percent_decode_str(segment.unwrap_or_default());
+    decoded.decode_utf8_lossy().into_owned()
 }
 
 /// A request to signed storage, which is no operation of the API.

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use fastvm_api::types::{self, VmStatus};
 use fastvm_api::{Client, Error, ErrorKind, Pending, ResponseValue, Result};
-use http::StatusCode;
 use tokio::time::Instant;
 
 use crate::vm::{Vm, Warnings};
@@ -236,16 +235,12 @@ fn ended(vm: types::Vm) -> Error {
         .with_vm_status(vm.status)
 }
 
-/// Answers that another poll will not change.
+/// What another poll will not change.
 fn is_final(error: &Error) -> bool {
-    let status = error.status();
-    [
-        StatusCode::UNAUTHORIZED,
-        StatusCode::FORBIDDEN,
-        StatusCode::NOT_FOUND,
-    ]
-    .iter()
-    .any(|end| status == Some(*end))
+    error.is_invalid_input()
+        || error.is_unauthorized()
+        || error.is_forbidden()
+        || error.is_not_found()
 }
 
 #[cfg(test)]

@@ -215,3 +215,20 @@ async fn verbs_that_answer_a_vm_give_a_new_handle() {
     );
     assert_eq!(stub.requests()[2].body, br#"{"name":"new","metadata":{}}"#);
 }
+
+#[tokio::test]
+async fn an_id_that_cannot_be_is_not_waited_for() {
+    let stub = Stub::start([vm(200, "running")]).await;
+    let client = client(stub.base_url(), "k");
+    for id in ["", ".."] {
+        assert!(
+            client
+                .wait_for_vm_ready(id)
+                .await
+                .unwrap_err()
+                .is_invalid_input(),
+            "{id:?}"
+        );
+    }
+    assert!(stub.requests().is_empty());
+}
