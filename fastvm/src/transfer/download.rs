@@ -25,7 +25,7 @@ send() { curl -q -g -f -s -S -o /dev/null -H 'Content-Type: application/octet-st
 path=$1 url=$2
 if [ -d "$path" ]; then
     echo folder
-    packed=$( { { tar -C "$path" -czf - . ; echo $? >&4; } | send - >&2 ; } 4>&1 )
+    packed=$( { { cd -- "$path" && tar -czf - . ; echo $? >&4; } | send - >&2 ; } 4>&1 )
     sent=$?
     [ "$packed" = 0 ] || { echo "tar: exit code $packed" >&2; exit 1; }
     exit $sent

@@ -113,11 +113,20 @@ fn merge(from: &Path, to: &Path) -> Result<()> {
         let (source, target) = (entry.path(), to.join(entry.file_name()));
         let cannot = |error| local_error(&target, "it cannot be replaced", error);
         let is_folder = entry.file_type().map_err(cannot)?.is_dir();
-        if is_folder && target.is_dir() {
-            merge(&source, &target)?;
-        } else {
-            fs::rename(&source, &target).map_err(cannot)?;
+        // A link itself, never where it leads: an earlier download may have brought it, and a VM
+        // must not write outside the folder.
+        match fs::symlink_metadata(&target) {
+            Ok(there) if is_folder && there.is_dir() => {
+                merge(&source, &target)?;
+                continue;
+            }
+            // A folder cannot be renamed to the name of a file.
+            Ok(there) if is_folder && !there.is_dir() => {
+                fs::remove_file(&target).map_err(cannot)?;
+            }
+            _ => {}
         }
+        fs::rename(&source, &target).map_err(cannot)?;
     }
     Ok(())
 }

@@ -23,9 +23,10 @@ use crate::connector::storage_request;
 use crate::exec::timeout_sec;
 use crate::idle::watched;
 
-/// Unpacks an archive (`$1`) into a folder (`$2`) and removes it, whatever happens.
+/// Unpacks an archive (`$1`) into a folder (`$2`) and removes it, whatever happens. `tar -C` would
+/// take a backslash in the folder's name for an escape.
 const UNPACK: &str =
-    r#"mkdir -p -- "$2" && tar -xzf "$1" -C "$2"; code=$?; rm -f -- "$1"; exit $code"#;
+    r#"mkdir -p -- "$2" && cd -- "$2" && tar -xzf "$1"; code=$?; rm -f -- "$1"; exit $code"#;
 
 /// An upload: `client.upload(&id, local, remote)`, `vm.upload(local, remote)`.
 ///

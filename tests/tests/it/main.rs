@@ -2,5 +2,5 @@
 
 mod calls;
 mod commands;
+mod files;
 mod launch;
-mod transfers;

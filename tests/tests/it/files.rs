@@ -1,0 +1,461 @@
+//! Files and folders up and down.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+
+use fastvm::{ErrorKind, Vm};
+use fastvm_tests::{Reply, Request, Stub, World, client};
+
+const HARD_NAMES: &[&str] = &[
+    "with space",
+    "it's",
+    "say \"hi\"",
+    "ünï-cödé-日本",
+    "[a-z]",
+    "{x,y}",
+    "*",
+    "$HOME",
+    "-rf",
+    "line\nbreak",
+    "a\\b",
+    "~",
+];
+
+async fn launch(world: &World) -> Vm {
+    world.client.vms().launch("c1m2").await.unwrap()
+}
+
+/// Every path below a folder with its mode and contents, or where a link leads.
+fn listing(folder: &Path) -> Vec<(String, u32, Vec<u8>)> {
+    let mut found = Vec::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(current) = open.pop() {
+        for entry in fs::read_dir(&current).unwrap() {
+            let path = entry.unwrap().path();
+            let metadata = fs::symlink_metadata(&path).unwrap();
+            let name = path
+                .strip_prefix(folder)
+                .unwrap()
+                .to_string_lossy()
+                .into_owned();
+            let mode = if metadata.is_symlink() {
+                0
+            } else {
+                metadata.permissions().mode() & 0o777
+            };
+            let contents = if metadata.is_symlink() {
+                fs::read_link(&path)
+                    .unwrap()
+                    .to_string_lossy()
+                    .into_owned()
+                    .into_bytes()
+            } else if metadata.is_dir() {
+                open.push(path);
+                Vec::new()
+            } else {
+                fs::read(&path).unwrap()
+            };
+            found.push((name, mode, contents));
+        }
+    }
+    found.sort();
+    found
+}
+
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 1_u64;
+    let step = |_| {
+        state = state
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        (state >> 33) as u8
+    };
+    (0..length).map(step).collect()
+}
+
+#[tokio::test]
+async fn files_of_any_size_come_back_byte_for_byte() {
+    let world = World::start().await;
+    let vm = launch(&world).await;
+    let folder = tempfile::tempdir().unwrap();
+    for size in [0, 1, 5 * 1024 * 1024 + 7] {
+        let (here, back) = (folder.path().join("here"), folder.path().join("new/back"));
+        fs::write(&here, noise(size)).unwrap();
+        world
+            .client
+            .upload(&vm.id, &here, "/root/deep/er/file")
+            .await
+            .unwrap();
+        world
+            .client
+            .download(&vm.id, "/root/deep/er/file", &back)
+            .await
+            .unwrap();
+        assert!(fs::read(&back).unwrap() == noise(size), "{size} bytes");
+    }
+}
+
+#[tokio::test]
+async fn a_folder_keeps_its_shape_modes_links_and_names() {
+    let world = World::start().await;
+    let vm = launch(&world).await;
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path().join("here");
+    fs::create_dir_all(here.join("a/b/c")).unwrap();
+    fs::create_dir(here.join("empty")).unwrap();
+    for (name, mode) in [("run.sh", 0o755), ("secret", 0o600), ("plain", 0o644)] {
+        fs::write(here.join(name), name).unwrap();
+        fs::set_permissions(here.join(name), fs::Permissions::from_mode(mode)).unwrap();
+    }
+    symlink("plain", here.join("link")).unwrap();
+    symlink("nowhere", here.join("dangling")).unwrap();
+    for name in HARD_NAMES {
+        fs::write(here.join("a/b").join(name), name).unwrap();
+    }
+    fs::write(here.join(format!("long-{}", "x".repeat(200))), "long").unwrap();
+
+    vm.upload(&here, "/root/new/place").await.unwrap();
+    let seen = vm
+        .run("cd new/place && stat -c %a run.sh secret && readlink link && ls a/b | wc -l")
+        .await
+        .unwrap();
+    assert_eq!(
+        seen.stdout,
+        format!("755\n600\nplain\n{}\n", HARD_NAMES.len() + 2),
+        "c, and a name of two lines"
+    );
+    assert_eq!(
+        vm.run("stat -c %u new/place/plain; ls -A /tmp")
+            .await
+            .unwrap()
+            .stdout,
+        "0\n"
+    );
+    let back = folder.path().join("deep/back");
+    vm.download("/root/new/place", &back).await.unwrap();
+    assert_eq!(listing(&back), listing(&here));
+}
+
+#[tokio::test]
+async fn what_is_there_stays_and_same_names_are_replaced() {
+    let world = World::start().await;
+    let vm = launch(&world).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (here, back) = (folder.path().join("here"), folder.path().join("back"));
+    for path in ["here/sub", "back/sub"] {
+        fs::create_dir_all(folder.path().join(path)).unwrap();
+    }
+    fs::write(here.join("sub/same"), "new").unwrap();
+    vm.run("mkdir -p t/sub && echo -n old > t/sub/same && echo -n kept > t/sub/kept")
+        .await
+        .unwrap();
+    vm.upload(&here, "/root/t").await.unwrap();
+    assert_eq!(
+        vm.run("cat t/sub/same t/sub/kept").await.unwrap().stdout,
+        "newkept"
+    );
+
+    fs::write(back.join("sub/same"), "old").unwrap();
+    fs::write(back.join("sub/mine"), "mine").unwrap();
+    vm.download("/root/t", &back).await.unwrap();
+    let names: Vec<_> = listing(&back)
+        .into_iter()
+        .map(|(name, _, data)| (name, data))
+        .collect();
+    let file = |name: &str, data: &str| (name.to_owned(), data.as_bytes().to_vec());
+    assert_eq!(
+        names,
+        [
+            file("sub", ""),
+            file("sub/kept", "kept"),
+            file("sub/mine", "mine"),
+            file("sub/same", "new")
+        ]
+    );
+    assert_eq!(
+        fs::read_dir(folder.path()).unwrap().count(),
+        2,
+        "nothing temporary is left"
+    );
+}
+
+#[tokio::test]
+async fn target_names_can_be_anything_for_files_and_folders() {
+    let world = World::start().await;
+    let vm = launch(&world).await;
+    let folder = tempfile::tempdir().unwrap();
+    for name in HARD_NAMES {
+        let local = folder.path().join(name);
+        fs::write(&local, name).unwrap();
+        let (file, tree) = (format!("/root/files/{name}"), format!("/root/{name}"));
+        vm.upload(&local, &file).await.unwrap();
+        let back = folder.path().join("back").join(name);
+        vm.download(&file, &back).await.unwrap();
+        assert_eq!(fs::read_to_string(&back).unwrap(), *name);
+        fs::remove_file(&local).unwrap();
+        fs::create_dir(&local).unwrap();
+        fs::write(local.join("inside"), name).unwrap();
+        vm.upload(&local, &tree).await.unwrap();
+        let back = folder.path().join("trees").join(name);
+        vm.download(&tree, &back).await.unwrap();
+        assert_eq!(fs::read_to_string(back.join("inside")).unwrap(), *name);
+    }
+}
+
+#[tokio::test]
+async fn thousands_of_small_files_come_back() {
+    let world = World::start().await;
+    let vm = launch(&world).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (here, back) = (folder.path().join("here"), folder.path().join("back"));
+    for index in 0..2000 {
+        let sub = here.join(format!("{}", index % 20));
+        fs::create_dir_all(&sub).unwrap();
+        fs::write(sub.join(index.to_string()), index.to_string()).unwrap();
+    }
+    vm.upload(&here, "/root/many").await.unwrap();
+    vm.download("/root/many", &back).await.unwrap();
+    assert!(listing(&back) == listing(&here));
+}
+
+#[tokio::test]
+async fn bad_paths_are_refused_before_anything_is_sent() {
+    let stub = Stub::start([Reply::json(500, "{}")]).await;
+    let client = client(stub.base_url(), "k");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    for remote in ["", "relative/path", "/nul\0byte"] {
+        assert!(
+            client
+                .upload("vm-1", file.path(), remote)
+                .await
+                .unwrap_err()
+                .is_invalid_input(),
+            "{remote:?}"
+        );
+        assert!(
+            client
+                .download("vm-1", remote, "x")
+                .await
+                .unwrap_err()
+                .is_invalid_input(),
+            "{remote:?}"
+        );
+    }
+    assert!(
+        client
+            .upload("vm-1", file.path(), "/root/")
+            .await
+            .unwrap_err()
+            .is_invalid_input()
+    );
+    let missing = client
+        .upload("vm-1", "/no/such/file", "/root/x")
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (missing.kind(), missing.path()),
+        (ErrorKind::NotFound, Some("/no/such/file"))
+    );
+    assert!(
+        client
+            .upload("vm-1", "/dev/null", "/root/x")
+            .await
+            .unwrap_err()
+            .is_invalid_input()
+    );
+    assert!(stub.requests().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_missing_in_the_vm_is_not_found_and_leaves_nothing_here() {
+    let world = World::start().await;
+    let vm = launch(&world).await;
+    let folder = tempfile::tempdir().unwrap();
+    let error = vm
+        .download("/root/nope", folder.path().join("x"))
+        .await
+        .unwrap_err();
+    assert!(error.is_not_found());
+    assert_eq!(
+        (error.vm_id(), error.path()),
+        (Some(vm.id.as_str()), Some("/root/nope"))
+    );
+    let error = vm
+        .download("/dev/null", folder.path().join("x"))
+        .await
+        .unwrap_err();
+    assert!(error.is_invalid_input(), "{error}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    let error = world
+        .client
+        .download("no-such-vm", "/root", folder.path().join("x"))
+        .await
+        .unwrap_err();
+    assert!(error.is_not_found() && error.status().is_some());
+    vm.run("echo hi > file").await.unwrap();
+    let error = vm.download("/root/file", folder.path()).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.path()),
+        (ErrorKind::Io, folder.path().to_str())
+    );
+}
+
+#[tokio::test]
+async fn what_the_vm_cannot_write_is_a_transfer_error_without_the_signed_url() {
+    let world = World::start().await;
+    let vm = launch(&world).await;
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("f"), "data").unwrap();
+    for local in [folder.path().to_owned(), folder.path().join("f")] {
+        let error = vm.upload(&local, "/usr/read-only").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Transfer, "{error:?}");
+        assert_eq!(error.path(), Some("/usr/read-only"));
+        assert!(!format!("{error} {error:?}").contains("sig="), "{error:?}");
+    }
+    assert_eq!(vm.run("ls -A /tmp").await.unwrap().stdout, "");
+}
+
+#[tokio::test]
+async fn what_cannot_be_packed_is_named() {
+    let world = World::start().await;
+    let vm = launch(&world).await;
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("sub")).unwrap();
+    let socket = folder.path().join("sub/socket");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let error = vm.upload(folder.path(), "/root/x").await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.path()),
+        (ErrorKind::Io, socket.to_str())
+    );
+    assert_eq!(
+        vm.run("ls -A /root /tmp | grep -c fastvm; ls /root")
+            .await
+            .unwrap()
+            .stdout,
+        "0\n"
+    );
+}
+
+/// A service whose VM says that `kind` was sent, and whose storage answers `reply`.
+async fn faulty(kind: &'static str, put: Reply, get: Reply) -> Stub {
+    let max = 1000;
+    Stub::answering(move |request: &Request| {
+        let base = format!("http://{}", request.header("host").unwrap());
+        let exec = format!(
+            r#"{{"durationMs":1,"exitCode":0,"stderr":"","stderrTruncated":false,"stdout":"{kind}\n","stdoutTruncated":false,"timedOut":false}}"#
+        );
+        match request.line.as_str() {
+            line if line.ends_with("/presign") => Reply::json(
+                200,
+                &format!(r#"{{"uploadUrl":"{base}/put?sig=SECRET","downloadUrl":"{base}/get?sig=SECRET","expiresInSec":60,"maxUploadBytes":{max}}}"#),
+            ),
+            line if line.starts_with("PUT ") => put.clone(),
+            line if line.starts_with("GET ") => get.clone(),
+            _ => Reply::json(200, &exec),
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_download_that_is_cut_leaves_the_old_target_as_it_was() {
+    let whole_gzip = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1];
+    let ok = Reply::json(200, "");
+    for (kind, body) in [
+        ("file", b"half".as_slice()),
+        ("folder", &whole_gzip),
+        ("folder", b"no gzip at all"),
+    ] {
+        for reply in [
+            Reply::Cut(100, body.to_vec()),
+            Reply::ChunkedCut(vec![body.to_vec()]),
+        ] {
+            let stub = faulty(kind, ok.clone(), reply).await;
+            let folder = tempfile::tempdir().unwrap();
+            let target = folder.path().join("target");
+            match kind {
+                "file" => fs::write(&target, "old").unwrap(),
+                _ => {
+                    fs::create_dir(&target).unwrap();
+                    fs::write(target.join("old"), "old").unwrap();
+                }
+            }
+            let before = listing(folder.path());
+            let error = client(stub.base_url(), "k")
+                .download("vm-1", "/root/x", &target)
+                .await
+                .unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Transfer, "{kind}: {error:?}");
+            assert!(!format!("{error:?}").contains("SECRET"));
+            assert_eq!(listing(folder.path()), before);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_archive_that_ends_early_is_an_error() {
+    let stub = faulty(
+        "folder",
+        Reply::json(200, ""),
+        Reply::Answer(200, vec![], vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1]),
+    )
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let error = client(stub.base_url(), "k")
+        .download("vm-1", "/root/x", folder.path().join("t"))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Transfer);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn storage_gets_no_key_and_its_refusal_is_an_error_without_the_url() {
+    for status in [403, 413, 503] {
+        let stub = faulty(
+            "file",
+            Reply::Answer(status, vec![], b"<Error>no</Error>".to_vec()),
+            Reply::Close,
+        )
+        .await;
+        let client = client(stub.base_url(), "the-key");
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "data").unwrap();
+        let error = client
+            .upload("vm-1", file.path(), "/root/x")
+            .await
+            .unwrap_err();
+        assert_eq!(error.status().unwrap().as_u16(), status);
+        assert_eq!(error.path(), file.path().to_str());
+        assert!(!format!("{error} {error:?}").contains("SECRET"));
+        let requests = stub.requests();
+        let keys: Vec<_> = requests
+            .iter()
+            .map(|request| request.header("x-api-key"))
+            .collect();
+        assert_eq!(keys, [Some("the-key"), None], "presign and PUT, each once");
+        assert_eq!(requests[1].body, b"data");
+        assert_eq!(
+            requests[1].header("content-type"),
+            Some("application/octet-stream")
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_file_the_vm_has_no_room_for_is_refused_before_it_is_sent() {
+    let stub = faulty("file", Reply::json(200, ""), Reply::Close).await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), vec![0; 1001]).unwrap();
+    let error = client(stub.base_url(), "k")
+        .upload("vm-1", file.path(), "/root/x")
+        .await
+        .unwrap_err();
+    assert!(
+        error.is_invalid_input() && error.to_string().contains("1000"),
+        "{error}"
+    );
+    assert_eq!(stub.requests().len(), 1);
+}
