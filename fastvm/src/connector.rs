@@ -94,7 +94,9 @@ impl Connector {
             .max_retries()
             .unwrap_or(self.settings.retry.max_retries);
         let mut may_have_happened = false;
-        for attempt in 1.. {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
             // A body that is made on the fly cannot be sent twice.
             let next = if attempt <= retries {
                 request.try_clone()
@@ -124,7 +126,6 @@ impl Connector {
             tokio::time::sleep(pause).await;
             request = next;
         }
-        unreachable!("the loop has no end of its own")
     }
 
     async fn attempt(&self, request: Request, call: &CallInfo) -> Result<Response> {

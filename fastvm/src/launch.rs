@@ -15,6 +15,24 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 /// and a long boot costs few polls.
 const PAUSE_SHARE: f64 = 0.2;
 
+/// Both waits are tuned alike.
+macro_rules! wait_setters {
+    () => {
+        /// The longest pause between two polls; 2 s by default. The first pauses are shorter: they
+        /// start near 50 ms and grow with the time waited.
+        pub fn poll_interval(mut self, interval: Duration) -> Self {
+            self.wait.poll_interval = interval;
+            self
+        }
+
+        /// How long to wait until the VM is running; 300 s by default.
+        pub fn wait_timeout(mut self, timeout: Duration) -> Self {
+            self.wait.timeout = timeout;
+            self
+        }
+    };
+}
+
 /// A launch or restore: `client.vms().launch("c1m2")`, `client.vms().restore("snp_…")`.
 ///
 /// Awaited, it gives the VM once it is running. See [`Vms::launch`](crate::Vms::launch).
@@ -47,18 +65,7 @@ impl Launch {
         self
     }
 
-    /// The longest pause between two polls; 2 s by default. The first pauses are shorter: they
-    /// start near 50 ms and grow with the time waited.
-    pub fn poll_interval(mut self, interval: Duration) -> Self {
-        self.wait.poll_interval = interval;
-        self
-    }
-
-    /// How long to wait until the VM is running; 300 s by default.
-    pub fn wait_timeout(mut self, timeout: Duration) -> Self {
-        self.wait.timeout = timeout;
-        self
-    }
+    wait_setters!();
 
     /// Launches, waits, and gives the VM with the status and headers of the launch's answer.
     pub async fn send(self) -> Result<ResponseValue<Vm>> {
@@ -108,17 +115,7 @@ impl WaitForVmReady {
         }
     }
 
-    /// The longest pause between two polls; 2 s by default.
-    pub fn poll_interval(mut self, interval: Duration) -> Self {
-        self.wait.poll_interval = interval;
-        self
-    }
-
-    /// How long to wait; 300 s by default.
-    pub fn wait_timeout(mut self, timeout: Duration) -> Self {
-        self.wait.timeout = timeout;
-        self
-    }
+    wait_setters!();
 }
 
 impl IntoFuture for WaitForVmReady {

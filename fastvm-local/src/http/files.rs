@@ -17,9 +17,9 @@ use crate::storage::{Denied, Object};
 
 const DEFAULT_FETCH_LIMIT: Duration = Duration::from_secs(600);
 
-/// Downloads `$1` to `$2`, whatever characters that path has.
-const FETCH: &str =
-    r#"mkdir -p -- "$(dirname -- "$2")" && exec curl -qgsSf --noproxy '*' -o "$2" -- "$1""#;
+/// Downloads `$1` to `$2`, whatever characters that path has: `$(dirname ..)` would drop a line
+/// break at the end of the folder's name.
+const FETCH: &str = r#"mkdir -p -- "${2%/*}/" && exec curl -qgsSf --noproxy '*' -o "$2" -- "$1""#;
 
 pub(super) async fn presign(
     State(app): State<Arc<App>>,

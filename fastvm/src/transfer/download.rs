@@ -18,7 +18,8 @@ use super::{
 use crate::connector::storage_request;
 
 /// Says what `$1` is, and sends it to `$2`: a file as it is, a folder as a gzipped tar. `curl` gets
-/// no configuration of the VM's (`-q`) and takes names as they are (`-g`). A pipe ends with the
+/// no configuration of the VM's (`-q`) and takes names as they are (`-g`); what
+/// says it is empty is read all the same, since files like those in `/proc` say so falsely. A pipe ends with the
 /// status of its last command, so tar's own is carried past it on a descriptor.
 const SEND: &str = r#"
 send() { curl -q -g -f -s -S -o /dev/null -H 'Content-Type: application/octet-stream' -T "$1" "$url"; }
@@ -31,7 +32,7 @@ if [ -d "$path" ]; then
     exit $sent
 elif [ -f "$path" ]; then
     echo file
-    send "$path"
+    if [ -s "$path" ]; then send "$path"; else send - < "$path"; fi
 elif [ -e "$path" ]; then
     echo special
 else

@@ -204,6 +204,103 @@ async fn target_names_can_be_anything_for_files_and_folders() {
 }
 
 #[tokio::test]
+async fn a_folder_replaces_a_link_of_its_name_and_never_follows_it() {
+    let world = World::start().await;
+    let vm = launch(&world).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (here, back, outside) = (
+        folder.path().join("here"),
+        folder.path().join("back"),
+        folder.path().join("outside"),
+    );
+    for path in [
+        here.join("link"),
+        here.join("file"),
+        back.clone(),
+        outside.clone(),
+    ] {
+        fs::create_dir_all(path).unwrap();
+    }
+    fs::write(here.join("link/f"), "new").unwrap();
+    fs::write(here.join("file/f"), "new").unwrap();
+    vm.run("mkdir /d /out && cd /d && printf kept > /out/f && ln -s ../out link && touch file")
+        .await
+        .unwrap();
+    vm.upload(&here, "/d").await.unwrap();
+    let seen = vm
+        .run("cat /out/f /d/link/f /d/file/f; readlink /d/link || echo ' no link'")
+        .await
+        .unwrap();
+    assert_eq!(seen.stdout, "keptnewnew no link\n");
+
+    fs::write(outside.join("f"), "kept").unwrap();
+    fs::write(back.join("file"), "old").unwrap();
+    symlink("../outside", back.join("link")).unwrap();
+    vm.download("/d", &back).await.unwrap();
+    assert_eq!(fs::read(outside.join("f")).unwrap(), b"kept");
+    assert_eq!(listing(&back), listing(&here));
+}
+
+#[tokio::test]
+async fn a_folder_with_something_in_it_is_not_replaced_by_a_file() {
+    let world = World::start().await;
+    let vm = launch(&world).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (here, back) = (folder.path().join("here"), folder.path().join("back"));
+    fs::create_dir_all(&here).unwrap();
+    fs::create_dir_all(back.join("name")).unwrap();
+    fs::write(here.join("name"), "new").unwrap();
+    fs::write(back.join("name/kept"), "kept").unwrap();
+    vm.run("mkdir -p /d/name && touch /d/name/kept; mkdir /e && touch /e/name")
+        .await
+        .unwrap();
+    assert_eq!(
+        vm.upload(&here, "/d").await.unwrap_err().kind(),
+        ErrorKind::Transfer
+    );
+    assert_eq!(vm.run("ls /d/name").await.unwrap().stdout, "kept\n");
+    let error = vm.download("/e", &back).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.path()),
+        (ErrorKind::Io, back.join("name").to_str())
+    );
+    assert_eq!(fs::read(back.join("name/kept")).unwrap(), b"kept");
+}
+
+#[tokio::test]
+async fn hard_links_and_files_that_say_they_are_empty_arrive_whole() {
+    let world = World::start().await;
+    let vm = launch(&world).await;
+    let folder = tempfile::tempdir().unwrap();
+    vm.run("mkdir /h && printf x > /h/a && ln /h/a /h/b")
+        .await
+        .unwrap();
+    let back = folder.path().join("back");
+    vm.download("/h", &back).await.unwrap();
+    assert_eq!(
+        (
+            fs::read(back.join("a")).unwrap(),
+            fs::read(back.join("b")).unwrap()
+        ),
+        (b"x".to_vec(), b"x".to_vec())
+    );
+    vm.download("/proc/version", folder.path().join("version"))
+        .await
+        .unwrap();
+    assert!(
+        fs::read_to_string(folder.path().join("version"))
+            .unwrap()
+            .starts_with("Linux")
+    );
+    let strange = "/nl\n/f";
+    vm.upload(back.join("a"), strange).await.unwrap();
+    vm.download(strange, folder.path().join("strange"))
+        .await
+        .unwrap();
+    assert_eq!(fs::read(folder.path().join("strange")).unwrap(), b"x");
+}
+
+#[tokio::test]
 async fn thousands_of_small_files_come_back() {
     let world = World::start().await;
     let vm = launch(&world).await;
