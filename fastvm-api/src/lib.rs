@@ -69,3 +69,47 @@ pub use progenitor_client::{ByteStream, ResponseValue};
 /// The OpenAPI document this crate was made from, as JSON.
 #[cfg(feature = "spec")]
 pub const SPEC: &str = include_str!("generated/openapi.json");
+
+#[cfg(all(test, feature = "schemars", feature = "spec"))]
+mod tests {
+    use serde_json::Value;
+
+    use crate::types::{BucketMountCredentials, LaunchVmRequest, UpdateVmRequest, VmStatus};
+
+    #[test]
+    fn schemas_have_wire_names_open_sets_and_nullable_patches() {
+        let launch = schemars::schema_for!(LaunchVmRequest).to_value();
+        assert!(
+            launch["properties"]["machineType"].is_object(),
+            "{launch:#}"
+        );
+        assert!(launch["required"].is_null(), "{launch:#}");
+        let status = schemars::schema_for!(VmStatus).to_value();
+        assert_eq!(status["type"], "string");
+        assert!(
+            status["enum"].is_null(),
+            "a closed set would refuse what a server adds"
+        );
+        let update = schemars::schema_for!(UpdateVmRequest).to_value();
+        assert!(
+            update["properties"]["ttl"]["anyOf"].is_array(),
+            "{update:#}"
+        );
+        let login = schemars::schema_for!(BucketMountCredentials).to_value();
+        assert_eq!(
+            login["oneOf"].as_array().map(Vec::len),
+            Some(2),
+            "{login:#}"
+        );
+    }
+
+    #[test]
+    fn the_document_is_the_one_the_operations_are_of() {
+        let document: Value = serde_json::from_str(crate::SPEC).unwrap();
+        for operation in crate::operations::ALL {
+            let method = operation.method.to_lowercase();
+            let id = &document["paths"][operation.path][method]["operationId"];
+            assert_eq!(id, operation.id);
+        }
+    }
+}
