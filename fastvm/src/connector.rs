@@ -115,14 +115,17 @@ impl Connector {
                 },
                 Err(error) => error.with_call(call),
             };
-            let pause = self.settings.retry.pause(operation, &error, attempt);
-            let (Some(next), Some(pause)) = (next, pause) else {
-                return Err(error.with_attempts(attempt));
-            };
-            if !self.budget.spend() {
-                return Err(error.with_attempts(attempt));
-            }
             may_have_happened |= error.outcome() == Outcome::Unknown;
+            let pause = self.settings.retry.pause(operation, &error, attempt);
+            let (next, pause) = match (next, pause) {
+                (Some(next), Some(pause)) if self.budget.spend() => (next, pause),
+                // An attempt that was refused says nothing of those before it.
+                _ if may_have_happened => {
+                    let error = error.with_outcome(Outcome::Unknown);
+                    return Err(error.with_attempts(attempt));
+                }
+                _ => return Err(error.with_attempts(attempt)),
+            };
             tokio::time::sleep(pause).await;
             request = next;
         }

@@ -1105,3 +1105,12 @@ async fn calls_can_be_spawned_and_errors_are_small() {
     let call = tokio::spawn(async move { vms.list().max_retries(0).await });
     assert!(call.await.unwrap().unwrap_err().is_connect());
 }
+
+#[tokio::test]
+async fn a_refused_repeat_does_not_hide_that_an_earlier_attempt_may_have_happened() {
+    let stub = Stub::start([Reply::Close, Reply::json(409, "{}")]).await;
+    let update = client(stub.base_url(), "k").vms().update("vm-1").name("n");
+    let error = update.await.unwrap_err();
+    assert!(error.is_conflict());
+    assert_eq!((error.outcome(), error.attempts()), (Outcome::Unknown, 2));
+}
