@@ -107,9 +107,9 @@ impl Client {
     ///
     /// A file becomes the file named by `remote`. Of a folder, the contents land in the folder
     /// named by `remote`, which is made with its parents; what is there stays, and same names are
-    /// replaced. `remote` is absolute. Permissions and symbolic links are kept, owners are not:
-    /// everything belongs to root. Folders are packed while they are sent; nothing is staged on
-    /// this machine's disk.
+    /// replaced. In a folder, permissions and symbolic links are kept; owners are not: everything
+    /// belongs to root. `remote` is absolute. Folders are packed while they are sent: nothing is
+    /// staged on this machine's disk, and memory does not grow with the size.
     ///
     /// Inside the VM, folders need `sh` and `tar` with gzip. Sends `POST …/files/presign`, the data
     /// to the signed URL, `POST …/files/fetch`, and for folders `POST …/exec`.
