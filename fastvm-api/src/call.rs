@@ -179,7 +179,7 @@ impl Call {
         let raw = raw::Client {
             baseurl: self.client.base_url().to_owned(),
             client: self.client.http().clone(),
-            inner: Runtime::new(self.client.transport().clone(), info, headers),
+            inner: Runtime::new(self.client.clone(), info, headers),
         };
         Ok(Exchange { raw })
     }

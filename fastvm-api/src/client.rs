@@ -3,7 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::Transport;
+use reqwest::{Request, Response};
+
+use crate::{CallInfo, Error, Result, Transport};
 
 /// The root of the resource tree: `client.vms().launch()`, `client.health()`.
 ///
@@ -42,6 +44,20 @@ impl Client {
     /// What this client sends its requests with.
     pub fn transport(&self) -> &Arc<dyn Transport> {
         &self.shared.transport
+    }
+
+    /// Sends a request of one's own making, and answers a response of status 2xx.
+    ///
+    /// # Errors
+    ///
+    /// What the transport fails with; [`ErrorKind::Status`](crate::ErrorKind::Status) for any other
+    /// status.
+    pub async fn send(&self, request: Request, call: &CallInfo) -> Result<Response> {
+        let response = self.shared.transport.send(request, call).await?;
+        match response.status().is_success() {
+            true => Ok(response),
+            false => Err(Error::from_response(response, call).await),
+        }
     }
 
     pub(crate) fn http(&self) -> &reqwest::Client {

@@ -7,14 +7,14 @@
 use std::any::Any;
 use std::fmt::Debug;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use http::HeaderMap;
 use progenitor_client::{ClientHooks, OperationInfo};
 use reqwest::{Request, Response, StatusCode};
 
 use crate::generated::raw;
-use crate::{CallInfo, Error, ErrorKind, Result};
+use crate::{CallInfo, Client, Error, ErrorKind, Result};
 
 /// The future of a request that is being sent.
 pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<Response>> + Send + 'a>>;
@@ -22,7 +22,8 @@ pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<Response>> + Send + 'a
 /// What sends the requests: the crate `fastvm` brings one that knows keys, retries and timeouts;
 /// tests can plug one that answers by itself.
 pub trait Transport: Any + Debug + Send + Sync {
-    /// Sends a request and answers the response, of whatever status.
+    /// Sends a request and answers the response. One whose status is not 2xx becomes an error,
+    /// which this may also make itself, with [`Error::from_response`].
     ///
     /// Where the operation [is not streamed](crate::Operation::is_streamed), the response should
     /// hold its whole body, so that a cut while reading is an error of this call.
@@ -31,7 +32,7 @@ pub trait Transport: Any + Debug + Send + Sync {
 
 /// The inner value of the raw client, made anew for each call.
 pub(crate) struct Runtime {
-    transport: Arc<dyn Transport>,
+    client: Client,
     call: CallInfo,
     headers: HeaderMap,
     seen: Mutex<Seen>,
@@ -45,9 +46,9 @@ struct Seen {
 }
 
 impl Runtime {
-    pub(crate) fn new(transport: Arc<dyn Transport>, call: CallInfo, headers: HeaderMap) -> Self {
+    pub(crate) fn new(client: Client, call: CallInfo, headers: HeaderMap) -> Self {
         Self {
-            transport,
+            client,
             call,
             headers,
             seen: Mutex::default(),
@@ -55,12 +56,9 @@ impl Runtime {
     }
 
     async fn send(&self, request: Request) -> Result<Response> {
-        let response = self.transport.send(request, &self.call).await?;
-        if response.status().is_success() {
-            self.seen().answer = Some((response.status(), response.headers().clone()));
-            return Ok(response);
-        }
-        Err(Error::from_response(response, &self.call).await)
+        let response = self.client.send(request, &self.call).await?;
+        self.seen().answer = Some((response.status(), response.headers().clone()));
+        Ok(response)
     }
 
     fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {

@@ -119,12 +119,14 @@ impl Connector {
             let pause = self.settings.retry.pause(operation, &error, attempt);
             let (next, pause) = match (next, pause) {
                 (Some(next), Some(pause)) if self.budget.spend() => (next, pause),
-                // An attempt that was refused says nothing of those before it.
-                _ if may_have_happened => {
-                    let error = error.with_outcome(Outcome::Unknown);
-                    return Err(error.with_attempts(attempt));
+                _ => {
+                    let error = error.with_attempts(attempt);
+                    return Err(match may_have_happened {
+                        // An attempt that was refused says nothing of those before it.
+                        true => error.with_outcome(Outcome::Unknown),
+                        false => error,
+                    });
                 }
-                _ => return Err(error.with_attempts(attempt)),
             };
             tokio::time::sleep(pause).await;
             request = next;

@@ -226,7 +226,7 @@ pub struct Output {
 impl Output {
     /// Whether it exited with 0 and in time.
     pub fn is_success(&self) -> bool {
-        self.exit_code == 0 && !self.timed_out
+        succeeded(&self.answer)
     }
 
     /// How long it ran.
@@ -275,6 +275,11 @@ impl fmt::Debug for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.answer.fmt(f)
     }
+}
+
+/// Whether what a command or a fetch answers is a success.
+pub(crate) fn succeeded(answer: &ExecVmResponse) -> bool {
+    answer.exit_code == 0 && !answer.timed_out
 }
 
 /// The last `length` bytes, or a little less, so that no character is cut.

@@ -10,7 +10,7 @@ use reqwest::Response;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 
-use super::unpack::{self, folder_beside, move_into_place, parent_of};
+use super::unpack::{self, folder_beside, move_into_place, parent_of, temporary};
 use super::{
     CHUNK, CHUNKS_IN_FLIGHT, Limits, STORAGE_GET, check_remote, exec, local_error, step_failed,
     storage, transfer_setters,
@@ -95,7 +95,7 @@ impl Download {
                 .with_vm_id(&self.vm_id)
                 .with_path(&self.remote))
         };
-        match (sent.stdout.trim(), sent.exit_code == 0 && !sent.timed_out) {
+        match (sent.stdout.trim(), sent.is_success()) {
             ("folder", true) => Ok(true),
             ("file", true) => Ok(false),
             ("missing", true) => refuse(
@@ -127,11 +127,7 @@ impl Download {
         tokio::fs::create_dir_all(parent)
             .await
             .map_err(cannot_write)?;
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".fastvm-download-");
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let (file, temporary) = builder
+        let (file, temporary) = temporary(0o666)
             .tempfile_in(parent)
             .map_err(cannot_write)?
             .into_parts();

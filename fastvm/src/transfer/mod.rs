@@ -17,8 +17,7 @@ use fastvm_api::{CallInfo, Client, Error, ErrorKind, Operation, Result};
 use reqwest::{Request, Response};
 
 use crate::connector::Connector;
-use crate::exec::timeout_sec;
-use crate::idle::watched;
+use crate::exec::{Output, Run};
 
 pub use download::Download;
 pub use upload::Upload;
@@ -95,23 +94,15 @@ async fn storage(
     request: Request,
 ) -> Result<Response> {
     let call = CallInfo::new(operation).with_vm_id(vm_id);
-    let response = api.transport().send(request, &call).await?;
-    match response.status().is_success() {
-        true => Ok(response),
-        false => Err(Error::from_response(response, &call).await),
-    }
+    api.send(request, &call).await
 }
 
 /// Runs a step of a transfer in the VM.
-async fn exec(
-    api: &Client,
-    vm_id: &str,
-    limits: Limits,
-    command: [&str; 6],
-) -> Result<ExecVmResponse> {
-    let seconds = timeout_sec(limits.exec)?;
-    let run = api.vms().run(vm_id, command).timeout_sec(seconds);
-    watched(api, vm_id, limits.idle_check, run.into_future()).await
+async fn exec(api: &Client, vm_id: &str, limits: Limits, command: [&str; 6]) -> Result<Output> {
+    Run::new(api, vm_id.to_owned(), command.into())
+        .timeout(limits.exec)
+        .idle_check(limits.idle_check)
+        .await
 }
 
 /// An error of this machine's files.

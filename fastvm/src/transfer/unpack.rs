@@ -19,13 +19,20 @@ pub(super) fn folder_beside(target: &Path) -> Result<TempDir> {
     let parent = parent_of(target);
     fs::create_dir_all(parent)
         .map_err(|error| local_error(parent, "the folder cannot be made", error))?;
+    temporary(0o777)
+        .tempdir_in(parent)
+        .map_err(|error| local_error(parent, "no folder can be made in it", error))
+}
+
+/// Makes what is to be renamed into place when it is whole, with `mode` less the user's mask.
+pub(super) fn temporary(mode: u32) -> tempfile::Builder<'static, 'static> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".fastvm-download-");
     #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
+    #[cfg(not(unix))]
+    let _ = mode;
     builder
-        .tempdir_in(parent)
-        .map_err(|error| local_error(parent, "no folder can be made in it", error))
 }
 
 /// The folder that holds `target`.

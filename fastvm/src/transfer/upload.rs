@@ -20,7 +20,7 @@ use super::{
     storage, transfer_setters,
 };
 use crate::connector::storage_request;
-use crate::exec::timeout_sec;
+use crate::exec::{succeeded, timeout_sec};
 use crate::idle::watched;
 
 /// Unpacks an archive (`$1`) into a folder (`$2`) and removes it, whatever happens. `tar -C` would
@@ -171,7 +171,7 @@ impl Upload {
             .timeout_sec(seconds);
         let limit = self.limits.idle_check;
         let fetched = watched(&self.api, &self.vm_id, limit, fetch.into_future()).await?;
-        match fetched.exit_code == 0 && !fetched.timed_out {
+        match succeeded(&fetched) {
             true => Ok(()),
             false => Err(step_failed(
                 &self.vm_id,
@@ -186,7 +186,7 @@ impl Upload {
     async fn unpack(&self, urls: &FilePresignResponse, archive: &str) -> Result<()> {
         let command = ["sh", "-c", UNPACK, "sh", archive, &self.remote];
         let unpacked = exec(&self.api, &self.vm_id, self.limits, command).await?;
-        match unpacked.exit_code == 0 && !unpacked.timed_out {
+        match unpacked.is_success() {
             true => Ok(()),
             false => Err(step_failed(
                 &self.vm_id,
