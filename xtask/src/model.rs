@@ -48,6 +48,8 @@ pub struct Operation {
 #[derive(Debug)]
 pub struct Parameter {
     pub name: String,
+    /// Its name in the document. That of a split operation's copy has another `name`.
+    pub wire_name: String,
     pub in_path: bool,
     pub docs: String,
     /// Put before each key of a map that is sent as one pair per entry.
@@ -292,6 +294,7 @@ fn read_parameters(node: &Value) -> Vec<Parameter> {
             in_path: text(parameter, "in") == Some("path"),
             docs: docs(parameter, &format!("The parameter `{name}`")),
             key_prefix: text(parameter, "x-fastvm-key-prefix").map(str::to_owned),
+            wire_name: text(parameter, "x-wire-name").unwrap_or(&name).to_owned(),
             name,
         }
     };

@@ -189,6 +189,7 @@ fn split_media_types(document: &mut Value) -> Result<()> {
                 let name = text(parameter, "name").unwrap_or_default().to_owned();
                 copy_path =
                     copy_path.replace(&format!("{{{name}}}"), &format!("{{{name}OfStream}}"));
+                parameter["x-wire-name"] = json!(name);
                 parameter["name"] = json!(format!("{name}OfStream"));
             }
         }
@@ -747,6 +748,7 @@ paths:
         assert_eq!(stream["x-wire-path"], "/a/{id}");
         assert_eq!(stream["x-fastvm-method"], "vms.stream");
         assert_eq!(stream["parameters"][0]["name"], "idOfStream");
+        assert_eq!(stream["parameters"][0]["x-wire-name"], "id");
         assert_eq!(
             stream["responses"]["2XX"]["content"],
             yaml("{application/x-ndjson: {schema: {type: string, format: binary}}}")

@@ -148,7 +148,7 @@ pub(super) fn write_builder(call: &Call, context: &Scene) -> TokenStream {
     }
 }
 
-pub(super) fn write_setters(call: &Call, context: &Scene) -> TokenStream {
+fn write_setters(call: &Call, context: &Scene) -> TokenStream {
     let mut setters = TokenStream::new();
     for argument in call.optional_parameters() {
         setters.extend(write_query_setter(argument, context));
@@ -173,7 +173,7 @@ pub(super) fn write_setters(call: &Call, context: &Scene) -> TokenStream {
 }
 
 /// `self.name = ..` → `self.body.name = ..`
-pub(super) fn into_body(tokens: TokenStream, field: &Ident) -> TokenStream {
+fn into_body(tokens: TokenStream, field: &Ident) -> TokenStream {
     let mut trees: Vec<TokenTree> = Vec::new();
     for token in tokens {
         let token = match token {
@@ -196,7 +196,7 @@ pub(super) fn into_body(tokens: TokenStream, field: &Ident) -> TokenStream {
     trees.into_iter().collect()
 }
 
-pub(super) fn write_query_setter(argument: &Argument, context: &Scene) -> TokenStream {
+fn write_query_setter(argument: &Argument, context: &Scene) -> TokenStream {
     let (name, ty) = (&argument.name, &argument.ty);
     let setter = ident(&names::setter_name(&name.to_string()));
     let parameter = argument.parameter;

@@ -115,20 +115,20 @@ impl<'a> Call<'a> {
 }
 
 impl<'a> Argument<'a> {
-    pub(super) fn read(input: &syn::PatType, operation: &'a Operation) -> Result<Self> {
+    fn read(input: &syn::PatType, operation: &'a Operation) -> Result<Self> {
         let Pat::Ident(pattern) = &*input.pat else {
             bail!("its raw method has an argument without a name");
         };
-        let mut name = pattern.ident.clone();
+        let raw = &pattern.ident;
         let parameter = operation
             .parameters
             .iter()
-            .find(|parameter| name == names::field_name(&parameter.name));
-        if parameter.is_some() {
-            name = ident(&names::builder_field(&name.to_string()));
-        } else if name != "body" {
-            bail!("its raw method takes `{name}`, which is no parameter of it");
-        }
+            .find(|parameter| *raw == names::field_name(&parameter.name));
+        let name = match parameter {
+            Some(parameter) => ident(&names::builder_field(&parameter.wire_name)),
+            None if raw == "body" => raw.clone(),
+            None => bail!("its raw method takes `{raw}`, which is no parameter of it"),
+        };
         let (inner, optional) = match generic_argument(&input.ty, "Option") {
             Some(inner) => (inner, true),
             None => (&*input.ty, false),
@@ -143,18 +143,6 @@ impl<'a> Argument<'a> {
             }
             (ty, _) => (ty.clone(), quote!(self.#name)),
         };
-        let name = match parameter {
-            // The copy of a split operation has its path parameters renamed.
-            Some(parameter) => ident(&names::builder_field(
-                parameter.name.trim_end_matches("OfStream"),
-            )),
-            None => name,
-        };
-        let passed: TokenStream = passed
-            .to_string()
-            .replace("_of_stream", "")
-            .parse()
-            .unwrap_or(passed);
         Ok(Self {
             name,
             ty,
@@ -180,7 +168,7 @@ pub(super) fn unqualified(ty: &Type) -> Type {
     ty
 }
 
-pub(super) fn owned(ty: &Type) -> Type {
+fn owned(ty: &Type) -> Type {
     if is_str(ty) {
         syn::parse_quote!(String)
     } else {
@@ -188,12 +176,12 @@ pub(super) fn owned(ty: &Type) -> Type {
     }
 }
 
-pub(super) fn is_str(ty: &Type) -> bool {
+fn is_str(ty: &Type) -> bool {
     matches!(ty, Type::Path(path) if path.path.is_ident("str"))
 }
 
 /// `Result<ResponseValue<T>, Error<()>>` → `T`.
-pub(super) fn answer_type(output: &syn::ReturnType) -> Option<String> {
+fn answer_type(output: &syn::ReturnType) -> Option<String> {
     let syn::ReturnType::Type(_, ty) = output else {
         return None;
     };

@@ -130,7 +130,7 @@ pub(super) fn write_modules(node: &Node, context: &Scene, modules: &mut Vec<Modu
     }
 }
 
-pub(super) fn write_root(node: &Node, context: &Scene) -> TokenStream {
+fn write_root(node: &Node, context: &Scene) -> TokenStream {
     let accessors = node.children.iter().map(write_accessor);
     let methods = node
         .calls
@@ -145,7 +145,7 @@ pub(super) fn write_root(node: &Node, context: &Scene) -> TokenStream {
     }
 }
 
-pub(super) fn write_accessor(child: &Node) -> TokenStream {
+fn write_accessor(child: &Node) -> TokenStream {
     let (accessor, name, module) = (child.accessor(), child.name(), child.module());
     let docs = docs(&format!("The calls on {}.", child.title()));
     let client = if child.path.len() == 1 {
@@ -161,7 +161,7 @@ pub(super) fn write_accessor(child: &Node) -> TokenStream {
     }
 }
 
-pub(super) fn write_resource(node: &Node, context: &Scene) -> TokenStream {
+fn write_resource(node: &Node, context: &Scene) -> TokenStream {
     let name = node.name();
     let made_by = node
         .path
@@ -214,7 +214,7 @@ pub(super) fn write_resource(node: &Node, context: &Scene) -> TokenStream {
     }
 }
 
-pub(super) fn write_handle(node: &Node, context: &Scene) -> TokenStream {
+fn write_handle(node: &Node, context: &Scene) -> TokenStream {
     let methods = node
         .calls
         .iter()
@@ -285,7 +285,7 @@ pub(super) fn write_handle(node: &Node, context: &Scene) -> TokenStream {
     }
 }
 
-pub(super) fn write_scoped_resource(node: &Node, context: &Scene) -> TokenStream {
+fn write_scoped_resource(node: &Node, context: &Scene) -> TokenStream {
     let name = node.scoped_name();
     let docs = docs(&format!(
         "The calls on the {} of one VM: `vm.{}()`.",
@@ -313,14 +313,14 @@ pub(super) fn write_scoped_resource(node: &Node, context: &Scene) -> TokenStream
 
 /// Where a method that makes a builder stands: what it knows already.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scope {
+enum Scope {
     Root,
     Resource,
     Handle,
     Scoped,
 }
 
-pub(super) fn write_method(call: &Call, scope: Scope, context: &Scene) -> TokenStream {
+fn write_method(call: &Call, scope: Scope, context: &Scene) -> TokenStream {
     let (method, builder, generic) = (call.method(), call.builder(), call.generic());
     let docs = docs(&method_docs(call, scope));
     let mut arguments = Vec::new();
@@ -382,7 +382,7 @@ pub(super) fn whole_body<'c, 'a>(call: &'c Call<'a>) -> Option<&'c Argument<'a>>
         .find(|argument| argument.parameter.is_none() && call.body.is_none())
 }
 
-pub(super) fn method_docs(call: &Call, scope: Scope) -> String {
+fn method_docs(call: &Call, scope: Scope) -> String {
     let operation = call.operation;
     let mut text = sentence(&operation.summary, &operation.id);
     if !operation.description.is_empty() {
@@ -416,7 +416,7 @@ pub(super) fn method_docs(call: &Call, scope: Scope) -> String {
     text
 }
 
-pub(super) fn list_item(name: &str, docs: &str) -> String {
+fn list_item(name: &str, docs: &str) -> String {
     let docs = docs.trim().replace('\n', "\n  ");
     if docs.is_empty() {
         format!("- `{name}`\n")
