@@ -65,7 +65,7 @@ async fn work(client: &Client, vm: &fastvm::Vm) -> Result<(), Failure> {
 
     let start = Instant::now();
     println!("streaming: lines of each source file");
-    let line = "find src -name '*.rs' | sort | while read -r file; do wc -l < \"$file\"; done | tee counts.txt";
+    let line = "find src -name '*.rs' | sort | while read -r file; do wc -l \"$file\"; done | tee counts.txt";
     let mut events = vm.stream(line).await?;
     let mut exit_code = None;
     while let Some(event) = events.try_next().await? {
@@ -87,7 +87,7 @@ async fn work(client: &Client, vm: &fastvm::Vm) -> Result<(), Failure> {
     let counts = std::fs::read_to_string(back.join("counts.txt"))?;
     let counted: usize = counts
         .lines()
-        .filter_map(|line| line.trim().parse::<usize>().ok())
+        .filter_map(|line| line.split_whitespace().next()?.parse::<usize>().ok())
         .sum();
     if counted != expected || count_lines(&back.join("src"))? != expected {
         return Err(format!("{counted} lines were counted in the VM, {expected} here").into());

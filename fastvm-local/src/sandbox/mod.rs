@@ -9,12 +9,14 @@
 //! [`Host::probe`] finds out whether this machine can do it, by doing it once. There is no way to
 //! run a command that is not isolated.
 //!
-//! ```no_run
+//! ```
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use fastvm_local::sandbox::{ExecSpec, Host, LaunchSpec};
 //!
-//! let host = Host::probe("/var/tmp/fastvm").await?;
+//! # let state = tempfile::tempdir()?;
+//! # let state_dir = state.path();
+//! let host = Host::probe(state_dir).await?;
 //! let vm = host.launch(LaunchSpec::new("1", "web")).await?;
 //! let process = vm.exec(ExecSpec::new(["sh", "-c", "exit 3"])).await?;
 //! assert_eq!(process.wait().await?.code(), 3);
