@@ -24,20 +24,23 @@
 //! # What is inside
 //!
 //! `server` starts and stops, `http` has the operations, `vms` keeps the VMs, `exec` runs commands
-//! in them, `storage` holds what signed URLs point to, `rules` are the limits of the API, and
-//! [`sandbox`] isolates.
+//! in them, `storage` holds what signed URLs point to, `store` keeps records and their data, `rules`
+//! are the limits of the API and `quota` those of the org, and [`sandbox`] isolates.
 
 #![deny(unsafe_code)]
 
 mod exec;
 mod http;
+mod quota;
 mod rules;
 #[doc(hidden)]
 pub mod sandbox;
 mod server;
 mod state;
 mod storage;
+mod store;
 mod vms;
 
+pub use quota::Quota;
 pub use sandbox::ProbeError;
 pub use server::{Server, ServerBuilder, StartError};

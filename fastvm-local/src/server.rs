@@ -20,7 +20,8 @@ use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
-use crate::http::{App, not_available, router};
+use crate::http::{ApiKey, App, not_available, router};
+use crate::quota::{Ledger, Quota};
 use crate::sandbox::ProbeError;
 use crate::state::{self, StateDir};
 use crate::storage::Storage;
@@ -137,6 +138,7 @@ pub struct ServerBuilder {
     boot_delay: Duration,
     url_lifetime: Duration,
     state_dir: Option<PathBuf>,
+    quota: Quota,
 }
 
 impl Default for ServerBuilder {
@@ -147,6 +149,7 @@ impl Default for ServerBuilder {
             boot_delay: Duration::ZERO,
             url_lifetime: Duration::from_secs(900),
             state_dir: None,
+            quota: Quota::default(),
         }
     }
 }
@@ -189,10 +192,17 @@ impl ServerBuilder {
         self
     }
 
-    /// The directory for VMs and uploads, made if it is missing. Several servers can share one.
-    /// Unless told, it is temporary, below the system's temporary directory.
+    /// The directory for all that the server keeps, made if it is missing: what is in it outlives the
+    /// server. One server at a time can use it. Unless told, it is temporary, below the system's
+    /// temporary directory, and nothing outlives the server.
     pub fn state_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.state_dir = Some(path.into());
+        self
+    }
+
+    /// The limits of the org; large unless told.
+    pub fn quota(mut self, quota: Quota) -> Self {
+        self.quota = quota;
         self
     }
 
@@ -234,10 +244,21 @@ impl ServerBuilder {
             );
         }
 
+        let store = state_dir.store(&host).map_err(|source| StartError::Store {
+            path: state_dir.path().to_owned(),
+            source: Box::new(source),
+        })?;
+        let store = Arc::new(store);
         let objects = state::objects(&host);
         let storage = Storage::new(base_url.clone(), objects.clone(), self.url_lifetime);
         let vms = Arc::new(Vms::new(host, self.boot_delay));
-        let app = Arc::new(App::new(vms, storage, &api_key));
+        let app = Arc::new(App {
+            vms,
+            storage,
+            store,
+            ledger: Ledger::new(self.quota),
+            api_key: ApiKey::new(&api_key),
+        });
         let shutdown = CancellationToken::new();
         let running = shutdown.clone().drop_guard();
         let supervisor = tokio::spawn(async move {
@@ -325,6 +346,14 @@ pub enum StartError {
         /// What is wrong with it.
         source: io::Error,
     },
+    /// What the directory holds cannot be used: another server uses it, it is of another version, or
+    /// damaged.
+    Store {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<dyn Error + Send + Sync>,
+    },
     /// No VM can be isolated on this machine. The text says why, and the way out if there is one.
     Isolation(ProbeError),
 }
@@ -340,7 +369,7 @@ impl fmt::Display for StartError {
                 f.write_str("the API key must be visible ASCII characters without spaces")
             }
             Self::Listen { address, .. } => write!(f, "cannot listen on {address}"),
-            Self::StateDir { path, .. } => {
+            Self::StateDir { path, .. } | Self::Store { path, .. } => {
                 write!(f, "the state directory {} cannot be used", path.display())
             }
             Self::Isolation(error) => error.fmt(f),
@@ -353,6 +382,7 @@ impl Error for StartError {
         match self {
             Self::NotLoopback(_) | Self::ApiKey => None,
             Self::Listen { source, .. } | Self::StateDir { source, .. } => Some(source),
+            Self::Store { source, .. } => Some(&**source),
             Self::Isolation(error) => error.source(),
         }
     }

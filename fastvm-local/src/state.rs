@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::sandbox::{Host, ProbeError};
+use crate::store::{Store, StoreError};
 
 /// The folder of objects stands among those of the VMs, none of which can have this name: there it
 /// is private, goes with the server, and is swept by the next start if the server is killed.
@@ -83,6 +84,15 @@ impl StateDir {
         }
     }
 
+    /// What is kept beside the VMs: in a directory that the user has named it outlives the server.
+    pub(crate) fn store(&self, host: &Host) -> Result<Store, StoreError> {
+        if self.is_temporary {
+            Store::open(host.root_of(KEPT), false)
+        } else {
+            Store::open(self.path.join("kept"), true)
+        }
+    }
+
     /// Waits until the server's folder is gone, which it is when the last of its VMs is removed, and
     /// removes a temporary directory after the last server.
     pub(crate) async fn release(self, objects: PathBuf) {
@@ -99,6 +109,9 @@ impl StateDir {
         }
     }
 }
+
+/// Where what a temporary server keeps lies.
+const KEPT: &str = ".kept";
 
 /// Where the objects of a server lie.
 pub(crate) fn objects(host: &Host) -> PathBuf {

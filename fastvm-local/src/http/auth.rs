@@ -13,10 +13,10 @@ use super::error::ApiError;
 
 /// A digest of the key: comparing digests tells a guesser nothing by its time.
 #[derive(Debug)]
-pub(super) struct ApiKey([u8; 32]);
+pub(crate) struct ApiKey([u8; 32]);
 
 impl ApiKey {
-    pub(super) fn new(key: &str) -> Self {
+    pub(crate) fn new(key: &str) -> Self {
         Self(Sha256::digest(key).into())
     }
 

@@ -7,6 +7,7 @@ use http::StatusCode;
 use serde_json::json;
 
 use crate::exec::with_cause;
+use crate::quota::QuotaExceeded;
 use crate::sandbox::{ExecError, LaunchError};
 use crate::vms::NotLaunched;
 
@@ -38,8 +39,12 @@ impl ApiError {
         Self::new(StatusCode::NOT_IMPLEMENTED, text)
     }
 
+    pub(super) fn not_found(what: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, format!("no such {what}"))
+    }
+
     pub(super) fn no_such_vm() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "no such VM")
+        Self::not_found("VM")
     }
 
     /// The VM ended under a command, which may have done anything by then.
@@ -65,6 +70,12 @@ impl From<StatusCode> for ApiError {
 impl From<std::io::Error> for ApiError {
     fn from(error: std::io::Error) -> Self {
         Self::internal(&error)
+    }
+}
+
+impl From<QuotaExceeded> for ApiError {
+    fn from(error: QuotaExceeded) -> Self {
+        Self::new(StatusCode::FORBIDDEN, error.to_string())
     }
 }
 

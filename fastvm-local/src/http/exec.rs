@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
+use axum::routing::{MethodFilter, MethodRouter, on};
 use bytes::Bytes;
 use fastvm_api::types::{ExecEvent, ExecEventKind, ExecVmRequest, ExecVmResponse};
 use http::header::{ACCEPT, CONTENT_TYPE};
@@ -17,7 +18,7 @@ use tokio::sync::mpsc::Receiver;
 
 use super::body::{Json, Target};
 use super::error::ApiError;
-use super::json;
+use super::{App, json};
 use crate::exec::{self, DEFAULT_LIMIT, Ended, Event};
 use crate::rules;
 use crate::sandbox::{ExecSpec, Stdin};
@@ -28,7 +29,14 @@ const NDJSON: &str = "application/x-ndjson";
 /// How much of each output stream the buffered form keeps.
 const MOST_KEPT_BYTES: usize = 4 * 1024 * 1024;
 
-pub(super) async fn exec(
+pub(super) fn handler(operation: &str, on_method: MethodFilter) -> Option<MethodRouter<Arc<App>>> {
+    Some(match operation {
+        "execVm" => on(on_method, exec),
+        _ => return None,
+    })
+}
+
+async fn exec(
     headers: HeaderMap,
     Target(machine): Target,
     Json(request): Json<ExecVmRequest>,

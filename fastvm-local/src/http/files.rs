@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::Response;
+use axum::routing::{MethodFilter, MethodRouter, on};
 use fastvm_api::types::{FetchFileRequest, FilePresignResponse, PresignFileRequest};
 use http::{Method, StatusCode};
 
@@ -21,7 +22,15 @@ const DEFAULT_FETCH_LIMIT: Duration = Duration::from_secs(600);
 /// break at the end of the folder's name.
 const FETCH: &str = r#"mkdir -p -- "${2%/*}/" && exec curl -qgsSf --noproxy '*' -o "$2" -- "$1""#;
 
-pub(super) async fn presign(
+pub(super) fn handler(operation: &str, on_method: MethodFilter) -> Option<MethodRouter<Arc<App>>> {
+    Some(match operation {
+        "presignFile" => on(on_method, presign),
+        "fetchFileToVm" => on(on_method, fetch),
+        _ => return None,
+    })
+}
+
+async fn presign(
     State(app): State<Arc<App>>,
     Target(machine): Target,
     Json(_): Json<PresignFileRequest>,
@@ -43,7 +52,7 @@ pub(super) fn most_upload_bytes(disk_gib: i64) -> i64 {
     disk_gib.saturating_mul(1024 * 1024 * 1024)
 }
 
-pub(super) async fn fetch(
+async fn fetch(
     State(app): State<Arc<App>>,
     Target(machine): Target,
     Json(request): Json<FetchFileRequest>,

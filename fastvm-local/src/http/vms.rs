@@ -1,21 +1,20 @@
-//! Launch, list, retrieve, update, delete; and health.
+//! Launch, list, retrieve, update, delete.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
+use axum::routing::{MethodFilter, MethodRouter, on};
 use fastvm_api::Patch;
-use fastvm_api::types::{
-    DeleteResponse, HealthResponse, LaunchVmRequest, UpdateVmRequest, Vm, VmStatus,
-};
+use fastvm_api::types::{DeleteResponse, LaunchVmRequest, UpdateVmRequest, Vm, VmStatus};
 use http::StatusCode;
 use uuid::Uuid;
 
 use super::body::{Json, Target};
 use super::error::ApiError;
 use super::log::AboutVm;
-use super::{App, json};
+use super::{App, ORG_ID, json};
 use crate::rules;
 use crate::sandbox::LaunchSpec;
 use crate::vms::{self, Boot};
@@ -23,13 +22,18 @@ use crate::vms::{self, Boot};
 /// The metadata key by which a launch asks for a boot that goes wrong.
 const BOOT_KEY: &str = "fastvm-local/boot";
 
-const ORG_ID: &str = "org_local";
-
-pub(super) async fn health() -> Response {
-    json(StatusCode::OK, &HealthResponse::new().status("ok"))
+pub(super) fn handler(operation: &str, on_method: MethodFilter) -> Option<MethodRouter<Arc<App>>> {
+    Some(match operation {
+        "listVms" => on(on_method, list),
+        "launchVm" => on(on_method, launch),
+        "getVm" => on(on_method, retrieve),
+        "updateVm" => on(on_method, update),
+        "deleteVm" => on(on_method, delete),
+        _ => return None,
+    })
 }
 
-pub(super) async fn launch(
+async fn launch(
     State(app): State<Arc<App>>,
     Json(request): Json<LaunchVmRequest>,
 ) -> Result<Response, ApiError> {
@@ -107,7 +111,7 @@ fn boot(metadata: &BTreeMap<String, String>) -> Result<Boot, ApiError> {
     }
 }
 
-pub(super) async fn list(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Response {
+async fn list(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Response {
     let query = query.unwrap_or_default();
     let filters: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
     let matches = |vm: &Vm| {
@@ -122,11 +126,11 @@ pub(super) async fn list(State(app): State<Arc<App>>, RawQuery(query): RawQuery)
     json(StatusCode::OK, &vms)
 }
 
-pub(super) async fn retrieve(Target(machine): Target) -> Response {
+async fn retrieve(Target(machine): Target) -> Response {
     json(StatusCode::OK, &machine.view())
 }
 
-pub(super) async fn update(
+async fn update(
     Target(machine): Target,
     Json(request): Json<UpdateVmRequest>,
 ) -> Result<Response, ApiError> {
@@ -154,7 +158,7 @@ pub(super) async fn update(
     Ok(json(StatusCode::OK, &vm))
 }
 
-pub(super) async fn delete(
+async fn delete(
     State(app): State<Arc<App>>,
     Target(machine): Target,
 ) -> Result<Response, ApiError> {

@@ -1,0 +1,11 @@
+//! Console tokens, and the WebSocket they open.
+
+use std::sync::Arc;
+
+use axum::routing::{MethodFilter, MethodRouter};
+
+use super::App;
+
+pub(super) fn handler(_: &str, _: MethodFilter) -> Option<MethodRouter<Arc<App>>> {
+    None
+}

@@ -1,0 +1,10 @@
+//! The API of the server, over real sockets.
+
+#![cfg(target_os = "linux")]
+
+mod commands;
+mod files;
+mod routes;
+mod server;
+mod support;
+mod vms;

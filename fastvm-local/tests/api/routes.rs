@@ -1,0 +1,120 @@
+//! Paths, methods, keys and bodies.
+
+use reqwest::Method;
+use reqwest::header::CONTENT_TYPE;
+use serde_json::{Value, json};
+
+use crate::support::*;
+
+/// What this server has; the test of the others goes by it.
+const SERVED: [&str; 10] = [
+    "listVms",
+    "launchVm",
+    "getVm",
+    "updateVm",
+    "deleteVm",
+    "execVm",
+    "presignFile",
+    "fetchFileToVm",
+    "getOrgQuotas",
+    "getHealth",
+];
+
+#[tokio::test]
+async fn all_but_health_needs_the_key() {
+    let api = Api::start().await;
+    let without_key = |path: &str| api.http.get(format!("{}{path}", api.server.base_url()));
+    assert_eq!(
+        answer(without_key("/healthz")).await,
+        (200, json!({"status": "ok"}))
+    );
+    assert_eq!(
+        answer(without_key("/v1/vms").header("X-API-Key", "wrong"))
+            .await
+            .0,
+        401
+    );
+    for path in ["/v1/vms", "/v1/vms/x", "/v1/snapshots", "/nowhere"] {
+        let (status, refusal) = answer(without_key(path)).await;
+        assert_eq!(status, 401);
+        assert!(refusal["error"].is_string());
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_told_apart() {
+    let api = Api::start().await;
+    let (status, refusal) = api.get("/v1/nowhere").await;
+    assert_eq!(
+        (status, refusal),
+        (404, json!({"error": "no such operation: GET /v1/nowhere"}))
+    );
+    let response = api.request(Method::PUT, "/v1/vms").send().await.unwrap();
+    assert_eq!(response.status(), 405);
+    assert_eq!(response.headers()["allow"], "GET,HEAD,POST");
+    assert!(response.json::<Value>().await.unwrap()["error"].is_string());
+    assert_eq!(api.get("/v1/vms/%FF").await.0, 404);
+    assert_eq!(api.get("/v1/vms/..%2F..").await.0, 404);
+}
+
+#[tokio::test]
+async fn every_other_operation_answers_501() {
+    let api = Api::start().await;
+    for operation in fastvm_api::operations::ALL {
+        if SERVED.contains(&operation.id) {
+            continue;
+        }
+        let path = operation.path.replace(['{', '}'], "");
+        let method = operation.method.parse().unwrap();
+        let (status, refusal) = answer(api.request(method, &path)).await;
+        let expected = format!("{} is not available on the local server yet", operation.id);
+        assert_eq!((status, refusal), (501, json!({"error": expected})));
+    }
+}
+
+#[tokio::test]
+async fn bodies_that_are_not_as_expected_are_refused() {
+    let api = Api::start().await;
+    let post = |body: &str| api.request(Method::POST, "/v1/vms").body(body.to_owned());
+    for (request, expected) in [
+        (post("{"), "EOF"),
+        (post(""), "EOF"),
+        (post("[]"), "body"),
+        (post("{} {}"), "trailing"),
+        (post("{}").header(CONTENT_TYPE, "text/plain"), "text/plain"),
+    ] {
+        let (status, refusal) = answer(request).await;
+        assert_eq!(status, 400);
+        assert!(
+            refusal["error"].as_str().unwrap().contains(expected),
+            "{refusal}"
+        );
+    }
+    let large = "x".repeat(16 * 1024 * 1024 + 1);
+    assert_eq!(answer(post(&large)).await.0, 413);
+    let chunked = reqwest::Body::wrap_stream(Chunks(17));
+    assert_eq!(
+        answer(api.request(Method::POST, "/v1/vms").body(chunked))
+            .await
+            .0,
+        413
+    );
+}
+
+/// So many MiB without a length.
+struct Chunks(usize);
+
+impl futures_core::Stream for Chunks {
+    type Item = Result<Vec<u8>, std::io::Error>;
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Self::Item>> {
+        let chunk = self.0.checked_sub(1).map(|left| {
+            self.0 = left;
+            Ok(vec![b'x'; 1024 * 1024])
+        });
+        std::task::Poll::Ready(chunk)
+    }
+}
