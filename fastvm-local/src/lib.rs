@@ -24,7 +24,7 @@
 //! # What is inside
 //!
 //! `server` starts and stops, `http` has the operations, `vms` keeps the VMs, `exec` runs commands
-//! in them, `storage` holds what signed URLs point to, `store` keeps records and their data, `rules`
+//! in them, `storage` holds what signed URLs point to, `ssh_keys` knows the user's keys, `store` keeps records and their data, `rules`
 //! are the limits of the API and `quota` those of the org, and [`sandbox`] isolates.
 
 #![deny(unsafe_code)]
@@ -36,6 +36,7 @@ mod rules;
 #[doc(hidden)]
 pub mod sandbox;
 mod server;
+mod ssh_keys;
 mod state;
 mod storage;
 mod store;

@@ -61,12 +61,18 @@ fn count(digits: &str, most: i64) -> Option<i64> {
 /// The name as it is stored: white space trimmed and collapsed, cut to 64 code points; if nothing
 /// is left, `vm-` and the start of the id.
 pub(crate) fn vm_name(asked: Option<&str>, id: &str) -> String {
-    let words: Vec<&str> = asked.unwrap_or_default().split_whitespace().collect();
+    asked
+        .and_then(name)
+        .unwrap_or_else(|| format!("vm-{}", id.chars().take(8).collect::<String>()))
+}
+
+/// A name as it is stored: white space trimmed and collapsed, cut to 64 code points; none if nothing
+/// is left.
+pub(crate) fn name(asked: &str) -> Option<String> {
+    let words: Vec<&str> = asked.split_whitespace().collect();
     let name: String = words.join(" ").chars().take(NAME_LENGTH).collect();
-    match name.trim_end() {
-        "" => format!("vm-{}", id.chars().take(8).collect::<String>()),
-        name => name.to_owned(),
-    }
+    let name = name.trim_end();
+    (!name.is_empty()).then(|| name.to_owned())
 }
 
 /// The host name inside a VM of this name.

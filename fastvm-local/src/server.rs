@@ -23,8 +23,10 @@ use uuid::Uuid;
 use crate::http::{ApiKey, App, not_available, router};
 use crate::quota::{Ledger, Quota};
 use crate::sandbox::ProbeError;
+use crate::ssh_keys::SshKeys;
 use crate::state::{self, StateDir};
 use crate::storage::Storage;
+use crate::store::StoreError;
 use crate::vms::Vms;
 
 /// How long answers under way may take after the VMs have ended.
@@ -244,11 +246,12 @@ impl ServerBuilder {
             );
         }
 
-        let store = state_dir.store(&host).map_err(|source| StartError::Store {
+        let unusable = |source: StoreError| StartError::Store {
             path: state_dir.path().to_owned(),
             source: Box::new(source),
-        })?;
-        let store = Arc::new(store);
+        };
+        let store = Arc::new(state_dir.store(&host).map_err(unusable)?);
+        let ssh_keys = SshKeys::load(&store).map_err(unusable)?;
         let objects = state::objects(&host);
         let storage = Storage::new(base_url.clone(), objects.clone(), self.url_lifetime);
         let vms = Arc::new(Vms::new(host, self.boot_delay));
@@ -257,6 +260,7 @@ impl ServerBuilder {
             storage,
             store,
             ledger: Ledger::new(self.quota),
+            ssh_keys,
             api_key: ApiKey::new(&api_key),
         });
         let shutdown = CancellationToken::new();

@@ -13,6 +13,7 @@ use fastvm_api::Operation;
 use http::{Method, StatusCode};
 
 use crate::quota::Ledger;
+use crate::ssh_keys::SshKeys;
 use crate::storage::{PREFIX, Storage};
 use crate::store::Store;
 use crate::vms::Vms;
@@ -48,6 +49,7 @@ pub(crate) struct App {
     pub(crate) storage: Storage,
     pub(crate) store: Arc<Store>,
     pub(crate) ledger: Arc<Ledger>,
+    pub(crate) ssh_keys: SshKeys,
     pub(crate) api_key: ApiKey,
 }
 

@@ -6,5 +6,6 @@ mod commands;
 mod files;
 mod routes;
 mod server;
+mod ssh_keys;
 mod support;
 mod vms;
