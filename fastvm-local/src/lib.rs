@@ -26,9 +26,11 @@
 //! `server` starts and stops, `http` has the operations, `vms` keeps the VMs, `exec` runs commands
 //! in them, `storage` holds what signed URLs point to, `ssh_keys` knows the user's keys, `store` keeps records and their data, `rules`
 //! are the limits of the API and `quota` those of the org, and [`sandbox`] isolates.
+//! `check` refuses requests that are not as the API's document says.
 
 #![deny(unsafe_code)]
 
+mod check;
 mod exec;
 mod http;
 mod quota;

@@ -12,6 +12,7 @@ use axum::routing::{MethodFilter, MethodRouter, get, on};
 use fastvm_api::Operation;
 use http::{Method, StatusCode};
 
+use crate::check::Check;
 use crate::quota::Ledger;
 use crate::ssh_keys::SshKeys;
 use crate::storage::{PREFIX, Storage};
@@ -104,6 +105,9 @@ pub(crate) fn router(app: Arc<App>) -> Router {
                 ApiError::not_available(operation.id)
             })
         });
+        if let Some(check) = Check::of(operation.method, operation.path) {
+            route = route.route_layer(from_fn_with_state(check, body::check));
+        }
         if operation.needs_key {
             route = route.route_layer(check_key.clone());
         }

@@ -82,8 +82,8 @@ async fn bodies_that_are_not_as_expected_are_refused() {
     let post = |body: &str| api.request(Method::POST, "/v1/vms").body(body.to_owned());
     for (request, expected) in [
         (post("{"), "EOF"),
-        (post(""), "EOF"),
-        (post("[]"), "body"),
+        (post(""), "the body is missing"),
+        (post("[]"), "the body: a list, not an object"),
         (post("{} {}"), "trailing"),
         (post("{}").header(CONTENT_TYPE, "text/plain"), "text/plain"),
     ] {
@@ -94,6 +94,11 @@ async fn bodies_that_are_not_as_expected_are_refused() {
             "{refusal}"
         );
     }
+    let exact = post("null").header(CONTENT_TYPE, "Application/JSON ; charset=utf-8");
+    assert_eq!(
+        answer(exact).await.1["error"],
+        "the body: null, not an object"
+    );
     let large = "x".repeat(16 * 1024 * 1024 + 1);
     assert_eq!(answer(post(&large)).await.0, 413);
     let chunked = reqwest::Body::wrap_stream(Chunks(17));
@@ -103,6 +108,76 @@ async fn bodies_that_are_not_as_expected_are_refused() {
             .0,
         413
     );
+}
+
+#[tokio::test]
+async fn a_wrong_field_is_named_by_its_path_and_never_quoted() {
+    let api = Api::start().await;
+    let vm = api.vm().await;
+    let exec = format!("{vm}/exec");
+    for (path, body, expected) in [
+        (
+            "/v1/vms",
+            json!({"metadata": null}),
+            "metadata: null, not an object",
+        ),
+        (
+            "/v1/vms",
+            json!({"envVars": {"KEY": 5}}),
+            "envVars.KEY: a number, not a string",
+        ),
+        (
+            "/v1/vms",
+            json!({"ttl": {"seconds": 60, "action": "S3CRET"}}),
+            r#"ttl.action: not one of "pause", "delete""#,
+        ),
+        (
+            "/v1/vms",
+            json!({"firewall": {"ingress": {"default": "deny", "rules": [{"action": "allow"}]}}}),
+            "firewall.ingress.rules[0].kind: missing",
+        ),
+        (
+            "/v1/vms",
+            json!({"bucketMounts": [{
+                "bucketUri": "s3://b", "mountPath": "/mnt/b",
+                "credentials": {"type": "aws-credentials", "value": "S3CRET"},
+            }]}),
+            "bucketMounts[0].credentials.value: a string, not an object",
+        ),
+        (&exec, json!({}), "command: missing"),
+        (
+            &exec,
+            json!({"command": "S3CRET"}),
+            "command: a string, not a list",
+        ),
+        (
+            &exec,
+            json!({"command": ["sh", 1]}),
+            "command[1]: a number, not a string",
+        ),
+        (
+            &exec,
+            json!({"command": ["true"], "stdin": ["S3CRET"]}),
+            "stdin: a list, not a string",
+        ),
+        (
+            &exec,
+            json!({"command": ["true"], "timeoutSec": 0}),
+            "timeoutSec: less than 1",
+        ),
+    ] {
+        let refusal = api.post(path, body).await;
+        assert_eq!(refusal, (400, json!({"error": expected})));
+    }
+    let cleared = api.patch(&vm, json!({"ttl": null})).await;
+    assert_eq!(cleared.0, 200);
+}
+
+#[tokio::test]
+async fn a_body_that_an_operation_does_not_have_is_ignored() {
+    let api = Api::start().await;
+    let request = api.request(Method::GET, "/v1/org/quotas").body("{");
+    assert_eq!(answer(request).await.0, 200);
 }
 
 /// So many MiB without a length.
