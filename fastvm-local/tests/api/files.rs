@@ -301,7 +301,7 @@ async fn a_fetch_takes_only_what_it_should() {
     }
     assert_eq!(
         fetch(&download, "root/x").await,
-        (400, json!({"error": "path: not absolute"}))
+        (400, json!({"error": "path: not of the form ^/"}))
     );
     let (status, missing) = fetch(&download, "/root/x").await;
     assert_eq!(status, 200);

@@ -91,7 +91,7 @@ async fn a_name_is_trimmed_collapsed_and_cut() {
         (json!("  my \t laptop "), json!("my laptop")),
         (json!("ä".repeat(70)), json!("ä".repeat(64))),
         (json!("   "), Value::Null),
-        (Value::Null, Value::Null),
+        (json!(""), Value::Null),
     ]
     .into_iter()
     .enumerate()
@@ -108,8 +108,8 @@ async fn what_is_no_key_is_refused_by_its_field() {
     let key = KEYS[3].1;
     let data = key.strip_prefix("ssh-ed25519 ").unwrap();
     for (refused, expected) in [
-        (format!("{key}\n"), "line break"),
-        (format!("{key}\r\n{key}"), "line break"),
+        (format!("{key}\n"), r"not of the form ^[^\n]*$"),
+        (format!("{key}\r\n{key}"), r"not of the form ^[^\n]*$"),
         (String::new(), "not a public key"),
         ("ssh-ed25519".to_owned(), "not a public key"),
         ("ssh-ed25519 AAAA".to_owned(), "not a public key"),
