@@ -15,6 +15,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::select;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -26,8 +27,8 @@ use crate::sandbox::ProbeError;
 use crate::ssh_keys::SshKeys;
 use crate::state::{self, StateDir};
 use crate::storage::Storage;
-use crate::store::StoreError;
-use crate::vms::Vms;
+use crate::store::{StoreError, Table};
+use crate::vms::{Machine, Vms};
 
 /// How long answers under way may take after the VMs have ended.
 const GRACE: Duration = Duration::from_secs(1);
@@ -254,20 +255,24 @@ impl ServerBuilder {
         let ssh_keys = SshKeys::load(&store).map_err(unusable)?;
         let objects = state::objects(&host);
         let storage = Storage::new(base_url.clone(), objects.clone(), self.url_lifetime);
-        let vms = Arc::new(Vms::new(host, self.boot_delay));
+        let ledger = Ledger::new(self.quota);
+        let records = Table::load(&store).map_err(unusable)?;
+        let (expired, expiring) = unbounded_channel();
+        let vms = Vms::new(host, self.boot_delay, Arc::clone(&ledger), records, expired);
+        let kept = Arc::downgrade(&store);
         let app = Arc::new(App {
-            vms,
+            vms: Arc::new(vms),
             storage,
             store,
-            ledger: Ledger::new(self.quota),
+            ledger,
             ssh_keys,
             api_key: ApiKey::new(&api_key),
         });
         let shutdown = CancellationToken::new();
         let running = shutdown.clone().drop_guard();
         let supervisor = tokio::spawn(async move {
-            serve(listener, app, shutdown).await;
-            state_dir.release(objects).await;
+            serve(listener, app, expiring, shutdown).await;
+            state_dir.release(objects, kept).await;
         });
         Ok(Server {
             address,
@@ -280,7 +285,12 @@ impl ServerBuilder {
 }
 
 /// Answers requests until the shutdown, then ends the VMs and with them what waits for them.
-async fn serve(listener: TcpListener, app: Arc<App>, shutdown: CancellationToken) {
+async fn serve(
+    listener: TcpListener,
+    app: Arc<App>,
+    mut expiring: UnboundedReceiver<Arc<Machine>>,
+    shutdown: CancellationToken,
+) {
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     let router = router(Arc::clone(&app));
@@ -288,6 +298,10 @@ async fn serve(listener: TcpListener, app: Arc<App>, shutdown: CancellationToken
         select! {
             () = shutdown.cancelled() => break,
             Some(_) = connections.join_next() => {}
+            Some(machine) = expiring.recv() => {
+                let app = Arc::clone(&app);
+                tokio::spawn(async move { app.delete_vm(&machine.id).await });
+            }
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => drop(connections.spawn(connection(stream, router.clone(), &graceful))),
                 Err(error) => {

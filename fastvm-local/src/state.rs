@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Weak;
 use std::time::{Duration, Instant};
 
 use crate::sandbox::{Host, ProbeError};
@@ -94,13 +95,14 @@ impl StateDir {
     }
 
     /// Waits until the server's folder is gone, which it is when the last of its VMs is removed, and
-    /// removes a temporary directory after the last server.
-    pub(crate) async fn release(self, objects: PathBuf) {
+    /// what is kept is free for another server; removes a temporary directory after the last server.
+    pub(crate) async fn release(self, objects: PathBuf, kept: Weak<Store>) {
         if let Ok(state) = self.path.canonicalize() {
             let below = objects.ancestors().take_while(|folder| *folder != state);
             let servers_own = below.last().unwrap_or(&objects);
             let begin = Instant::now();
-            while servers_own.exists() && begin.elapsed() < REMOVAL_LIMIT {
+            let is_used = || servers_own.exists() || kept.strong_count() > 0;
+            while is_used() && begin.elapsed() < REMOVAL_LIMIT {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         }

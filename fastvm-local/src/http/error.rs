@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::exec::with_cause;
 use crate::quota::QuotaExceeded;
 use crate::sandbox::{ExecError, LaunchError};
-use crate::vms::NotLaunched;
+use crate::vms::{NotChanged, NotLaunched};
 
 /// An answer that is an error.
 #[derive(Debug)]
@@ -85,10 +85,26 @@ impl From<NotLaunched> for ApiError {
             NotLaunched::Closed => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping")
             }
+            NotLaunched::Quota(error) => error.into(),
+            NotLaunched::NotKept(error) => Self::internal(&error),
             NotLaunched::Failed(error @ LaunchError::Invalid { .. }) => {
                 Self::bad_request(with_cause(&error))
             }
             NotLaunched::Failed(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<NotChanged> for ApiError {
+    fn from(error: NotChanged) -> Self {
+        match error {
+            NotChanged::Gone => Self::no_such_vm(),
+            NotChanged::Status { wanted, found } => {
+                Self::conflict(format!("the VM is not {wanted}: {found}"))
+            }
+            NotChanged::NoTtl => Self::conflict("the VM has no TTL"),
+            NotChanged::Quota(error) => error.into(),
+            NotChanged::Io(error) => Self::internal(&error),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
-use fastvm_api::types::{FetchFileRequest, FilePresignResponse, PresignFileRequest};
+use fastvm_api::types::{FetchFileRequest, FilePresignResponse, PresignFileRequest, VmStatus};
 use http::{Method, StatusCode};
 
 use super::body::{Json, Target};
@@ -34,7 +34,12 @@ async fn presign(
     State(app): State<Arc<App>>,
     Target(machine): Target,
     Json(_): Json<PresignFileRequest>,
-) -> Response {
+) -> Result<Response, ApiError> {
+    let vm = machine.view();
+    if matches!(vm.status, VmStatus::Stopped | VmStatus::Error) {
+        let text = format!("the VM does not come back: {}", vm.status);
+        return Err(ApiError::conflict(text));
+    }
     let object = Object::new(&machine.id);
     let storage = &app.storage;
     let expires_ms = storage.expiry();
@@ -42,9 +47,9 @@ async fn presign(
         storage.sign(&Method::PUT, &object, expires_ms),
         storage.sign(&Method::GET, &object, expires_ms),
         i64::try_from(storage.lifetime().as_secs()).unwrap_or(i64::MAX),
-        most_upload_bytes(machine.view().disk_gib),
+        most_upload_bytes(vm.disk_gib),
     );
-    json(StatusCode::OK, &answer)
+    Ok(json(StatusCode::OK, &answer))
 }
 
 /// The size of a VM's disk.

@@ -1,6 +1,7 @@
-//! Launch, list, retrieve, update, delete.
+//! Launch, list, retrieve, update, delete; pause, resume and the TTL.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
@@ -29,6 +30,9 @@ pub(super) fn handler(operation: &str, on_method: MethodFilter) -> Option<Method
         "getVm" => on(on_method, retrieve),
         "updateVm" => on(on_method, update),
         "deleteVm" => on(on_method, delete),
+        "pauseVm" => on(on_method, pause),
+        "resumeVm" => on(on_method, resume),
+        "refreshVmTtl" => on(on_method, refresh_ttl),
         _ => return None,
     })
 }
@@ -140,6 +144,7 @@ async fn update(
     if let Patch::Set(ttl) = &request.ttl {
         rules::check_ttl(ttl).map_err(ApiError::bad_request)?;
     }
+    let _turn = machine.turn().await;
     let vm = machine.change(|vm| {
         if let Some(name) = &request.name {
             vm.name = rules::vm_name(Some(name), &vm.id);
@@ -152,22 +157,47 @@ async fn update(
             Patch::Clear => vm.ttl = None,
             Patch::Set(ttl) => vm.ttl = Some(ttl),
         }
-        let is_running = vm.status == VmStatus::Running;
-        vm.expires_at_ms = vm.ttl.as_ref().filter(|_| is_running).map(vms::expiry);
-    });
+        vms::start_cycle(vm);
+    })?;
     Ok(json(StatusCode::OK, &vm))
+}
+
+async fn pause(Target(machine): Target) -> Result<Response, ApiError> {
+    Ok(json(StatusCode::OK, &machine.pause().await?))
+}
+
+async fn resume(Target(machine): Target) -> Result<Response, ApiError> {
+    Ok(json(StatusCode::OK, &machine.resume().await?))
+}
+
+async fn refresh_ttl(Target(machine): Target) -> Result<Response, ApiError> {
+    Ok(json(StatusCode::OK, &machine.refresh_ttl().await?))
 }
 
 async fn delete(
     State(app): State<Arc<App>>,
     Target(machine): Target,
 ) -> Result<Response, ApiError> {
-    if !app.vms.delete(&machine.id).await {
+    let id = machine.id.clone();
+    // A client that goes away shall not leave half of it.
+    let deleting = tokio::spawn(async move { app.delete_vm(&id).await });
+    if !deleting.await.map_err(io::Error::other)? {
         return Err(ApiError::no_such_vm());
     }
-    app.storage.remove_all(&machine.id);
     Ok(json(
         StatusCode::OK,
         &DeleteResponse::new(&machine.id, true),
     ))
+}
+
+impl App {
+    /// Deletes a VM and all that is there only for it, be it asked for or because of its TTL.
+    /// Whether it was there.
+    pub(crate) async fn delete_vm(&self, id: &str) -> bool {
+        let was_there = self.vms.delete(id).await;
+        if was_there {
+            self.storage.remove_all(id);
+        }
+        was_there
+    }
 }

@@ -4,6 +4,7 @@
 
 mod commands;
 mod files;
+mod life;
 mod routes;
 mod server;
 mod ssh_keys;

@@ -7,12 +7,15 @@ use serde_json::{Value, json};
 use crate::support::*;
 
 /// What this server has; the test of the others goes by it.
-const SERVED: [&str; 14] = [
+const SERVED: [&str; 17] = [
     "listVms",
     "launchVm",
     "getVm",
     "updateVm",
     "deleteVm",
+    "pauseVm",
+    "resumeVm",
+    "refreshVmTtl",
     "execVm",
     "presignFile",
     "fetchFileToVm",
