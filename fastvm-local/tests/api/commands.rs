@@ -244,7 +244,7 @@ async fn a_vm_that_dies_by_itself_is_stopped_and_cuts_its_streams() {
 }
 
 /// Process 1 of the VM in which a process with this argument runs, by its number on the host.
-fn first_process_beside(argument: &str) -> Pid {
+pub(crate) fn first_process_beside(argument: &str) -> Pid {
     let of = |pid: i32, file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}"));
     let namespace = |pid: i32| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
     let processes = || {

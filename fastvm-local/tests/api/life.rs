@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use fastvm_local::{Quota, Server};
+use nix::sys::signal::{Signal, kill};
 use serde_json::{Value, json};
 
+use crate::commands::first_process_beside;
 use crate::support::*;
 
 /// A command that counts in a file of the VM, in the background.
@@ -257,12 +259,54 @@ async fn vms_count_against_the_quota_until_they_are_paused_fail_or_end() {
     api.delete(&third).await;
     assert_eq!(api.act(&first, "resume").await.0, 200);
 
-    let exec = json!({"command": ["sh", "-c", "kill -9 -1; kill -9 $$"]});
-    api.post(&format!("{second}/exec"), exec).await;
     api.delete(&second).await;
     let failing = json!({"machineType": "c1m2", "metadata": {"fastvm-local/boot": "error"}});
     api.launch(failing).await;
     eventually!("it gives its share back", api.used().await == 1);
+}
+
+#[tokio::test]
+async fn a_vm_that_has_ended_by_itself_gives_its_share_back_and_is_not_paused() {
+    let api = Api::start().await;
+    for is_paused in [false, true] {
+        let vm = api.vm_with_ttl(1000, "pause").await;
+        let seconds = unique_seconds();
+        api.sh(&vm, &format!("sleep {seconds} > /dev/null 2>&1 &"))
+            .await;
+        eventually!("it runs", is_running(&seconds));
+        let first = first_process_beside(&seconds);
+        if is_paused {
+            assert_eq!(api.act(&vm, "pause").await.0, 200);
+        }
+        kill(first, Signal::SIGKILL).unwrap();
+        eventually!("it is seen", api.status_of(&vm).await == "stopped");
+        eventually!("its share is free", api.used().await == 0);
+        let (_, stopped) = api.get(&vm).await;
+        for field in ["expiresAtMs", "ttlRemainingMs", "pausedAt"] {
+            assert!(stopped.get(field).is_none(), "{field}");
+        }
+        for (action, wanted) in [("pause", "running"), ("resume", "paused")] {
+            let refused = json!({"error": format!("the VM is not {wanted}: stopped")});
+            assert_eq!(api.act(&vm, action).await, (409, refused));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_command_is_ended_at_its_limit_in_a_paused_vm_too() {
+    let api = Api::start().await;
+    let vm = api.vm().await;
+    let seconds = unique_seconds();
+    let command = json!({"command": ["sleep", seconds], "timeoutSec": 1});
+    let exec = format!("{vm}/exec");
+    let (output, ()) = tokio::join!(api.post(&exec, command), async {
+        eventually!("it runs", is_running(&seconds));
+        assert_eq!(api.act(&vm, "pause").await.0, 200);
+    });
+    assert_eq!(output.0, 200);
+    assert_eq!(output.1["timedOut"], true);
+    assert_eq!(api.status_of(&vm).await, "paused");
+    assert!(!is_running(&seconds));
 }
 
 #[tokio::test]
