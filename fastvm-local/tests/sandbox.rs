@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use fastvm_local::sandbox::{
-    ExecError, ExecSpec, Host, LaunchError, LaunchSpec, Process, Sandbox, Stdin,
+    ExecError, ExecSpec, Host, LaunchError, LaunchSpec, MountError, Process, Sandbox, Stdin,
 };
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -927,4 +927,93 @@ async fn server_that_waits_for_its_end() -> Result {
     let _running = vms[0].exec(script("sleep 1000")).await?;
     println!("\nready");
     std::future::pending().await
+}
+
+#[tokio::test]
+async fn a_mounted_folder_is_shared_until_it_is_unmounted() -> Result {
+    let (state, host, one) = vm().await?;
+    let two = host.launch(LaunchSpec::new("2", "box")).await?;
+    let shared = state.path().join("shared");
+    fs::create_dir(&shared)?;
+    one.mount(&shared, "/mnt/a/deep", false).await?;
+    two.mount(&shared, "/data/b", true).await?;
+    ok(&one, "echo hello > /mnt/a/deep/file").await?;
+    assert_eq!(ok(&two, "cat /data/b/file").await?, "hello");
+    assert_eq!(fs::read_to_string(shared.join("file"))?, "hello\n");
+    let refused = sh(&two, "echo no > /data/b/file").await?;
+    assert!(refused.err.contains("Read-only"), "{}", refused.err);
+    let options = ok(&one, "grep ' /mnt/a/deep ' /proc/self/mounts").await?;
+    assert!(options.contains("nosuid,nodev"), "{options}");
+
+    one.unmount("/mnt/a/deep").await?;
+    assert_eq!(ok(&one, "ls -A /mnt/a/deep").await?, "");
+    one.mount(&shared, "/mnt/a/deep", false).await?;
+    assert_eq!(ok(&one, "cat /mnt/a/deep/file").await?, "hello");
+    one.remove().await?;
+    assert_eq!(ok(&two, "cat /data/b/file").await?, "hello");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_mount_in_use_is_not_unmounted() -> Result {
+    let (state, _host, vm) = vm().await?;
+    let shared = state.path().join("shared");
+    fs::create_dir(&shared)?;
+    vm.mount(&shared, "/mnt/a", false).await?;
+    let mut spec = ExecSpec::new(["cat"]);
+    (spec.cwd, spec.stdin) = ("/mnt/a".to_owned(), Stdin::Piped);
+    let user = vm.exec(spec).await?;
+    assert!(matches!(vm.unmount("/mnt/a").await, Err(MountError::Busy)));
+    ok(&vm, "echo still > /mnt/a/there").await?;
+    user.kill().await?;
+    vm.unmount("/mnt/a").await?;
+    assert_eq!(fs::read_to_string(shared.join("there"))?, "still\n");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_frozen_vm_takes_mounts() -> Result {
+    let (state, _host, vm) = vm().await?;
+    fs::write(state.path().join("file"), "here")?;
+    vm.freeze().await?;
+    vm.mount(state.path(), "/mnt/a", true).await?;
+    vm.thaw().await?;
+    assert_eq!(ok(&vm, "cat /mnt/a/file").await?, "here");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_mount_that_cannot_be_made_says_why_and_changes_nothing() -> Result {
+    let (state, _host, vm) = vm().await?;
+    ok(&vm, "touch /mnt/file; ln -s /usr /mnt/link").await?;
+    for in_the_way in ["/mnt/file", "/mnt/file/x", "/mnt/link", "/mnt/link/bin"] {
+        let refused = vm.mount(state.path(), in_the_way, false).await;
+        assert!(
+            matches!(refused, Err(MountError::InTheWay { .. })),
+            "{in_the_way}"
+        );
+    }
+    for invalid in ["", "mnt", "/", "/mnt/../x", "/mnt//x", "/mnt/x/"] {
+        let refused = vm.mount(state.path(), invalid, false).await;
+        assert!(
+            matches!(refused, Err(MountError::Invalid { .. })),
+            "{invalid}"
+        );
+    }
+    let missing = vm
+        .mount(state.path().join("missing"), "/mnt/a", false)
+        .await;
+    assert!(
+        matches!(missing, Err(MountError::Kernel { .. })),
+        "{missing:?}"
+    );
+    assert!(vm.unmount("/mnt/a").await.is_err());
+    assert_eq!(
+        ok(&vm, "grep -c ' /mnt/' /proc/self/mounts || true").await?,
+        "0"
+    );
+    vm.kill().await?;
+    let ended = vm.mount(state.path(), "/mnt/a", false).await;
+    assert!(matches!(ended, Err(MountError::Gone)));
+    Ok(())
 }

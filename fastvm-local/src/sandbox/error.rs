@@ -102,6 +102,56 @@ impl Error for LaunchError {
     }
 }
 
+/// A folder could not be mounted in a VM, or not be unmounted. All is as it was before.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum MountError {
+    /// The source or the target cannot be used.
+    Invalid {
+        /// What is wrong with which.
+        what: String,
+    },
+    /// Something else than a folder is on the way to the target.
+    InTheWay {
+        /// The target as it was asked for.
+        path: String,
+    },
+    /// A process of the VM uses the mount.
+    Busy,
+    /// The VM has ended.
+    Gone,
+    /// The server or the kernel could not do it.
+    Kernel {
+        /// What was tried.
+        doing: String,
+        /// The system's answer.
+        source: io::Error,
+    },
+}
+
+impl fmt::Display for MountError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid { what } => f.write_str(what),
+            Self::InTheWay { path } => {
+                write!(f, "{path}: something else than a folder is in the way")
+            }
+            Self::Busy => f.write_str("the mount is in use"),
+            Self::Gone => f.write_str("the VM has ended"),
+            Self::Kernel { doing, .. } => write!(f, "could not {doing}"),
+        }
+    }
+}
+
+impl Error for MountError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Kernel { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
 /// A command could not be started. Nothing of it has run.
 #[derive(Debug)]
 #[non_exhaustive]

@@ -1,8 +1,8 @@
 //! The calls to the kernel that no safe crate offers: the only module with unsafe code.
 //!
-//! Both [`launch`] and [`join`] copy the calling process. The copy has one thread and a snapshot of
+//! [`launch`], [`join`], [`mount`] and [`unmount`] copy the calling process. The copy has one thread and a snapshot of
 //! every lock, so until its `execve` it must not allocate, lock, log or panic: everything it needs
-//! is laid out beforehand in [`Image`], [`Launch`] and [`Join`]. It reports what failed as a
+//! is laid out beforehand in [`Image`], [`Launch`], [`Join`] and [`Mount`]. It reports what failed as a
 //! [`Report`] on the status pipe, which closes by itself when `execve` succeeds. glibc's set-id
 //! functions signal all threads it knows of, and in the copy that list is stale: those calls are
 //! made raw.
@@ -10,7 +10,7 @@
 use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_long, c_uint, c_void};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
 use nix::errno::Errno;
@@ -48,9 +48,15 @@ pub(super) enum Stage {
     Restrict,
     Exec,
     Signal,
+    /// Going to the target of a mount.
+    Target,
+    /// Not a failure if the errno is 0.
+    Mount,
+    /// Not a failure if the errno is 0.
+    Unmount,
 }
 
-const STAGES: [Stage; 18] = [
+const STAGES: [Stage; 21] = [
     Stage::Descriptors,
     Stage::Identity,
     Stage::PrivateMounts,
@@ -69,6 +75,9 @@ const STAGES: [Stage; 18] = [
     Stage::Restrict,
     Stage::Exec,
     Stage::Signal,
+    Stage::Target,
+    Stage::Mount,
+    Stage::Unmount,
 ];
 
 /// One message on the status pipe.
@@ -364,18 +373,26 @@ struct MountAttributes {
 const OPEN_TREE_CLONE: c_uint = 1;
 const AT_RECURSIVE: c_uint = 0x8000;
 const MOVE_MOUNT_F_EMPTY_PATH: c_uint = 4;
+const MOVE_MOUNT_T_EMPTY_PATH: c_uint = 0x40;
 const MOUNT_ATTR_RDONLY: u64 = 1;
+const MOUNT_ATTR_NOSUID: u64 = 2;
+const MOUNT_ATTR_NODEV: u64 = 4;
 
 /// A detached, read-only copy of the mounts at `path`, submounts included.
+fn read_only_copy(path: &CStr) -> Result<RawFd, Errno> {
+    detached_copy(path, MOUNT_ATTR_RDONLY)
+}
+
+/// A detached copy of the mounts at `path`, submounts included, with these attributes.
 ///
 /// The descriptor is closed by `execve`; until then it is the only hold on the copy.
-fn read_only_copy(path: &CStr) -> Result<RawFd, Errno> {
+fn detached_copy(path: &CStr, attributes: u64) -> Result<RawFd, Errno> {
     let flags = OPEN_TREE_CLONE | AT_RECURSIVE | libc::O_CLOEXEC as c_uint;
     // SAFETY: the path is null-terminated; the kernel keeps no pointer.
     let tree = unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags) };
     let tree = Errno::result(tree)? as RawFd;
     let attributes = MountAttributes {
-        set: MOUNT_ATTR_RDONLY,
+        set: attributes,
         clear: 0,
         propagation: 0,
         user_namespace: 0,
@@ -406,6 +423,22 @@ fn move_mount(tree: RawFd, target: &CStr) -> Result<(), Errno> {
             libc::AT_FDCWD,
             target.as_ptr(),
             MOVE_MOUNT_F_EMPTY_PATH,
+        )
+    };
+    Errno::result(moved).map(drop)
+}
+
+/// The same, onto a folder that is open.
+fn move_mount_onto(tree: RawFd, folder: BorrowedFd<'_>) -> Result<(), Errno> {
+    // SAFETY: both paths are null-terminated; the kernel keeps no pointer.
+    let moved = unsafe {
+        libc::syscall(
+            libc::SYS_move_mount,
+            tree,
+            c"".as_ptr(),
+            folder.as_raw_fd(),
+            c"".as_ptr(),
+            MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH,
         )
     };
     Errno::result(moved).map(drop)
@@ -527,6 +560,99 @@ fn run_task(plan: &Join<'_>) -> Failure {
                 Err(failure) => failure,
             }
         }
+    }
+}
+
+/// A mount to be made or undone in a running VM, laid out before the copy is made.
+pub(super) struct Mount<'a> {
+    /// Process 1 of the VM.
+    pub(super) vm: BorrowedFd<'a>,
+    /// The names of the folders from the VM's root to the one above the target.
+    pub(super) above: &'a [CString],
+    /// The name of the target in there.
+    pub(super) name: &'a CStr,
+    pub(super) status: BorrowedFd<'a>,
+}
+
+/// Starts a process that mounts a folder of the host in the VM. Missing folders on the way to the
+/// target are made.
+///
+/// It is outside of the VM's pid namespace: nothing inside can see or stop it. How it went comes on
+/// `status`.
+pub(super) fn mount(
+    plan: &Mount<'_>,
+    source: &CStr,
+    read_only: bool,
+) -> Result<(i32, OwnedFd), Errno> {
+    let attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+    let attributes = attributes | if read_only { MOUNT_ATTR_RDONLY } else { 0 };
+    let mount = || match mount_inside(plan, source, attributes) {
+        Ok(()) => Failure(Stage::Mount, 0, Errno::from_raw(0)),
+        Err(failure) => failure,
+    };
+    // SAFETY: `mount_inside` only makes system calls on what was laid out before.
+    unsafe { copy_process(0, plan.status, mount) }
+}
+
+/// Starts a process that undoes such a mount, if nobody uses it.
+pub(super) fn unmount(plan: &Mount<'_>) -> Result<(i32, OwnedFd), Errno> {
+    let unmount = || match unmount_inside(plan) {
+        Ok(()) => Failure(Stage::Unmount, 0, Errno::from_raw(0)),
+        Err(failure) => failure,
+    };
+    // SAFETY: `unmount_inside` only makes system calls on what was laid out before.
+    unsafe { copy_process(0, plan.status, unmount) }
+}
+
+fn mount_inside(plan: &Mount<'_>, source: &CStr, attributes: u64) -> Result<(), Failure> {
+    join_users(plan)?;
+    // The source is in the host's view, where an ordinary user may mount nothing. In a copy of it
+    // that belongs to the VM's users, which this process now is one of, that is allowed.
+    nix::sched::unshare(CloneFlags::CLONE_NEWNS).map_err(at(Stage::PrivateMounts))?;
+    let (none, private) = (None::<&CStr>, MsFlags::MS_REC | MsFlags::MS_PRIVATE);
+    nix::mount::mount(none, c"/", none, private, none).map_err(at(Stage::PrivateMounts))?;
+    let tree = detached_copy(source, attributes).map_err(at(Stage::Source))?;
+    nix::sched::setns(plan.vm, CloneFlags::CLONE_NEWNS).map_err(at(Stage::Join))?;
+    nix::sys::stat::umask(Mode::from_bits_truncate(0o022));
+    let above = open_folders(plan.above, true).map_err(at(Stage::Target))?;
+    let target = open_folder(above, plan.name, true).map_err(at(Stage::Target))?;
+    move_mount_onto(tree, target.as_fd()).map_err(at(Stage::Mount))
+}
+
+fn unmount_inside(plan: &Mount<'_>) -> Result<(), Failure> {
+    join_users(plan)?;
+    nix::sched::setns(plan.vm, CloneFlags::CLONE_NEWNS).map_err(at(Stage::Join))?;
+    let above = open_folders(plan.above, false).map_err(at(Stage::Target))?;
+    unistd::fchdir(above).map_err(at(Stage::Target))?;
+    nix::mount::umount2(plan.name, MntFlags::UMOUNT_NOFOLLOW).map_err(at(Stage::Unmount))
+}
+
+fn join_users(plan: &Mount<'_>) -> Result<(), Failure> {
+    close_all_but(plan.status.as_raw_fd(), plan.vm.as_raw_fd()).map_err(at(Stage::Descriptors))?;
+    nix::sched::setns(plan.vm, CloneFlags::CLONE_NEWUSER).map_err(at(Stage::Join))
+}
+
+/// The folder that these names lead to from the root, through no symbolic link.
+fn open_folders(names: &[CString], make: bool) -> Result<OwnedFd, Errno> {
+    let root = nix::fcntl::open(c"/", FOLDER, Mode::empty())?;
+    names
+        .iter()
+        .try_fold(root, |above, name| open_folder(above, name, make))
+}
+
+const FOLDER: OFlag = OFlag::O_PATH
+    .union(OFlag::O_DIRECTORY)
+    .union(OFlag::O_NOFOLLOW)
+    .union(OFlag::O_CLOEXEC);
+
+fn open_folder(above: OwnedFd, name: &CStr, make: bool) -> Result<OwnedFd, Errno> {
+    match nix::fcntl::openat(&above, name, FOLDER, Mode::empty()) {
+        Err(Errno::ENOENT) if make => {
+            let mode = Mode::from_bits_truncate(0o755);
+            unless_there(nix::sys::stat::mkdirat(&above, name, mode))?;
+            nix::fcntl::openat(&above, name, FOLDER, Mode::empty())
+        }
+        opened => opened,
     }
 }
 

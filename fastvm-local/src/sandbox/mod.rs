@@ -57,11 +57,15 @@ mod vm;
 #[cfg(not(target_os = "linux"))]
 mod unsupported;
 
-pub use error::{ExecError, LaunchError, ProbeError};
+pub use error::{ExecError, LaunchError, MountError, ProbeError};
 #[cfg(target_os = "linux")]
 pub use probe::Host;
 #[cfg(target_os = "linux")]
 pub use process::{Input, Output, Process};
+#[cfg(target_os = "linux")]
+pub(crate) use remove::remove_tree;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use std::fs::remove_dir_all as remove_tree;
 #[cfg(not(target_os = "linux"))]
 pub use unsupported::{Host, Input, Output, Process, Sandbox};
 #[cfg(target_os = "linux")]

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{ExecError, ExecSpec, Exit, LaunchError, LaunchSpec, ProbeError};
+use super::{ExecError, ExecSpec, Exit, LaunchError, LaunchSpec, MountError, ProbeError};
 
 /// A machine on which VMs can be launched: not this one.
 #[derive(Clone, Debug)]
@@ -70,6 +70,21 @@ impl Sandbox {
 
     /// Cannot be called.
     pub async fn exec(&self, _spec: ExecSpec) -> Result<Process, ExecError> {
+        match self.0 {}
+    }
+
+    /// Cannot be called.
+    pub async fn mount(
+        &self,
+        _source: impl Into<PathBuf>,
+        _target: &str,
+        _read_only: bool,
+    ) -> Result<(), MountError> {
+        match self.0 {}
+    }
+
+    /// Cannot be called.
+    pub async fn unmount(&self, _target: &str) -> Result<(), MountError> {
         match self.0 {}
     }
 

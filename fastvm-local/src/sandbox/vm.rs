@@ -21,12 +21,12 @@ use tokio::task::spawn_blocking;
 
 use super::identity::Identity;
 use super::instance::Instance;
-use super::kernel::{self, Image, Join, Launch, Report, Stage, Task, Wait};
+use super::kernel::{self, Image, Join, Launch, Mount, Report, Stage, Task, Wait};
 use super::probe::Shared;
 use super::process::{Child, Input, Output, Process};
 use super::remove::remove_tree;
 use super::root::{self, PATH};
-use super::{ExecError, ExecSpec, LaunchError, LaunchSpec, Stdin, procfs};
+use super::{ExecError, ExecSpec, LaunchError, LaunchSpec, MountError, Stdin, procfs};
 
 /// How long a process may take to stop when the VM is frozen.
 const FREEZE_LIMIT: Duration = Duration::from_secs(5);
@@ -174,6 +174,42 @@ impl Sandbox {
         started
             .await
             .unwrap_or_else(|error| Err(exec_fault("wait for its start", io::Error::other(error))))
+    }
+
+    /// Mounts a folder of the host in the VM, frozen or not, at an absolute path without `.` and
+    /// `..`; missing folders on the way there are made. Devices and set-id bits do not work in it.
+    ///
+    /// Dropping the future before it is done may leave the folder mounted.
+    ///
+    /// # Errors
+    ///
+    /// [`MountError::InTheWay`] if the path leads through a file or a symbolic link,
+    /// [`MountError::Gone`] after the VM's end.
+    pub async fn mount(
+        &self,
+        source: impl Into<PathBuf>,
+        target: &str,
+        read_only: bool,
+    ) -> Result<(), MountError> {
+        let (vm, source, target) = (Arc::clone(&self.vm), source.into(), target.to_owned());
+        let mounted = spawn_blocking(move || vm.mount(&source, &target, read_only));
+        mounted
+            .await
+            .unwrap_or_else(|error| Err(mount_fault("wait for the mount", io::Error::other(error))))
+    }
+
+    /// Undoes a mount.
+    ///
+    /// # Errors
+    ///
+    /// [`MountError::Busy`] while a process of the VM has a file or its working directory in it,
+    /// [`MountError::Gone`] after the VM's end.
+    pub async fn unmount(&self, target: &str) -> Result<(), MountError> {
+        let (vm, target) = (Arc::clone(&self.vm), target.to_owned());
+        let unmounted = spawn_blocking(move || vm.unmount(&target));
+        unmounted
+            .await
+            .unwrap_or_else(|error| Err(mount_fault("wait for its end", io::Error::other(error))))
     }
 
     /// Whether the VM runs (or is frozen), and can take commands.
@@ -446,7 +482,90 @@ fn exec_fault(doing: &str, source: io::Error) -> ExecError {
     }
 }
 
+fn mount_fault(doing: &str, source: io::Error) -> MountError {
+    MountError::Kernel {
+        doing: doing.to_owned(),
+        source,
+    }
+}
+
+/// The names on the way from the root to a target, and the target's own.
+fn names(target: &str) -> Result<(Vec<CString>, CString), MountError> {
+    let invalid = || MountError::Invalid {
+        what: format!("{target:?} is not an absolute path without . and .."),
+    };
+    let names = target.strip_prefix('/').ok_or_else(invalid)?.split('/');
+    let names = names.map(|name| match name {
+        "" | "." | ".." => None,
+        name => c_string(name),
+    });
+    let mut names: Vec<CString> = names.collect::<Option<_>>().ok_or_else(invalid)?;
+    let name = names.pop().ok_or_else(invalid)?;
+    Ok((names, name))
+}
+
 impl Vm {
+    fn mount(&self, source: &Path, target: &str, read_only: bool) -> Result<(), MountError> {
+        let source = c_string(source).ok_or_else(|| MountError::Invalid {
+            what: "the source has a null byte".to_owned(),
+        })?;
+        self.change_mounts(target, |plan| kernel::mount(plan, &source, read_only))
+    }
+
+    fn unmount(&self, target: &str) -> Result<(), MountError> {
+        self.change_mounts(target, kernel::unmount)
+    }
+
+    fn change_mounts(
+        &self,
+        target: &str,
+        start: impl FnOnce(&Mount<'_>) -> Result<(i32, OwnedFd), Errno>,
+    ) -> Result<(), MountError> {
+        let (above, name) = names(target)?;
+        if !self.init.is_running() {
+            return Err(MountError::Gone);
+        }
+        let (status, status_inside) =
+            pipe().map_err(|source| mount_fault("make a pipe", source))?;
+        let plan = Mount {
+            vm: self.init.pidfd(),
+            above: &above,
+            name: &name,
+            status: status_inside.as_fd(),
+        };
+        let (_, process) = start(&plan).map_err(|errno| mount_fault("fork", errno.into()))?;
+        drop(status_inside);
+        let reports = read_reports(status);
+        // Its hold on the mounts ends with it.
+        let _ = kernel::wait(process.as_fd(), Wait::Reap);
+        let reports = reports.map_err(|source| mount_fault("read how it went", source))?;
+        match reports.first() {
+            Some(report) if report.errno == 0 => Ok(()),
+            Some(report) => Err(self.mount_error(report, target)),
+            None => Err(MountError::Gone),
+        }
+    }
+
+    fn mount_error(&self, report: &Report, target: &str) -> MountError {
+        let doing = match (report.stage, Errno::from_raw(report.errno)) {
+            (Stage::Unmount, Errno::EBUSY) => return MountError::Busy,
+            (Stage::Target, Errno::ENOTDIR | Errno::ELOOP) => {
+                let path = target.to_owned();
+                return MountError::InTheWay { path };
+            }
+            (Stage::Join, _) if !self.init.is_running() => return MountError::Gone,
+            (Stage::Join, Errno::ESRCH) => return MountError::Gone,
+            (Stage::Join, _) => "join the VM".to_owned(),
+            (Stage::PrivateMounts, _) => "make mounts of its own".to_owned(),
+            (Stage::Source, _) => "open the folder to be mounted".to_owned(),
+            (Stage::Target, _) => format!("go to {target} in the VM"),
+            (Stage::Mount, _) => format!("mount it at {target} in the VM"),
+            (Stage::Unmount, _) => format!("unmount {target} in the VM"),
+            (other, _) => format!("change the mounts of the VM ({other:?})"),
+        };
+        mount_fault(&doing, io::Error::from_raw_os_error(report.errno))
+    }
+
     fn exec(&self, spec: ExecSpec) -> Result<Process, ExecError> {
         let invalid = |what: String| ExecError::Invalid { what };
         let cannot_pass =
