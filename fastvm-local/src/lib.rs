@@ -24,7 +24,8 @@
 //! # What is inside
 //!
 //! `server` starts and stops, `http` has the operations, `vms` keeps the VMs, `exec` runs commands
-//! in them, `storage` holds what signed URLs point to, `ssh_keys` knows the user's keys, `store` keeps records and their data, `rules`
+//! in them, `volumes` are folders that they share, `storage` holds what signed URLs point to,
+//! `ssh_keys` knows the user's keys, `store` keeps records and their data, `rules`
 //! are the limits of the API and `quota` those of the org, and [`sandbox`] isolates.
 //! `check` refuses requests that are not as the API's document says.
 
@@ -43,6 +44,7 @@ mod state;
 mod storage;
 mod store;
 mod vms;
+mod volumes;
 
 pub use quota::Quota;
 pub use sandbox::ProbeError;

@@ -29,6 +29,7 @@ use crate::state::{self, StateDir};
 use crate::storage::Storage;
 use crate::store::{StoreError, Table};
 use crate::vms::{Machine, Vms};
+use crate::volumes::Volumes;
 
 /// How long answers under way may take after the VMs have ended.
 const GRACE: Duration = Duration::from_secs(1);
@@ -253,15 +254,17 @@ impl ServerBuilder {
         };
         let store = Arc::new(state_dir.store(&host).map_err(unusable)?);
         let ssh_keys = SshKeys::load(&store).map_err(unusable)?;
+        let ledger = Ledger::new(self.quota);
+        let volumes = Volumes::load(&store, &ledger, self.boot_delay).map_err(unusable)?;
         let objects = state::objects(&host);
         let storage = Storage::new(base_url.clone(), objects.clone(), self.url_lifetime);
-        let ledger = Ledger::new(self.quota);
         let records = Table::load(&store).map_err(unusable)?;
         let (expired, expiring) = unbounded_channel();
         let vms = Vms::new(host, self.boot_delay, Arc::clone(&ledger), records, expired);
         let kept = Arc::downgrade(&store);
         let app = Arc::new(App {
             vms: Arc::new(vms),
+            volumes,
             storage,
             store,
             ledger,

@@ -18,6 +18,7 @@ use crate::ssh_keys::SshKeys;
 use crate::storage::{PREFIX, Storage};
 use crate::store::Store;
 use crate::vms::Vms;
+use crate::volumes::Volumes;
 
 mod auth;
 mod body;
@@ -47,6 +48,7 @@ const ORG_ID: &str = "org_local";
 #[derive(Debug)]
 pub(crate) struct App {
     pub(crate) vms: Arc<Vms>,
+    pub(crate) volumes: Arc<Volumes>,
     pub(crate) storage: Storage,
     pub(crate) store: Arc<Store>,
     pub(crate) ledger: Arc<Ledger>,

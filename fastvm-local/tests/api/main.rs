@@ -10,3 +10,4 @@ mod server;
 mod ssh_keys;
 mod support;
 mod vms;
+mod volumes;

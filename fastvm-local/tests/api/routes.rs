@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::*;
 
 /// What this server has; the test of the others goes by it.
-const SERVED: [&str; 17] = [
+const SERVED: [&str; 23] = [
     "listVms",
     "launchVm",
     "getVm",
@@ -19,6 +19,12 @@ const SERVED: [&str; 17] = [
     "execVm",
     "presignFile",
     "fetchFileToVm",
+    "listVolumes",
+    "createVolume",
+    "getVolume",
+    "updateVolume",
+    "deleteVolume",
+    "listVolumeAttachments",
     "getOrgQuotas",
     "getHealth",
     "getPricing",
