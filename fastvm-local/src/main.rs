@@ -7,8 +7,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
-use fastvm_local::Server;
+use clap::{Parser, ValueEnum};
+use fastvm_local::{Quota, Server};
+use tracing::field::{Field, Visit};
+use tracing_subscriber::field::{RecordFields, VisitOutput};
+use tracing_subscriber::fmt::format::{DefaultVisitor, FormatFields, Writer};
 
 /// The FastVM API as a server on this machine, each VM a real, isolated process environment.
 #[derive(Debug, Parser)]
@@ -17,6 +20,14 @@ struct Options {
     /// Loopback address to listen on; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8787")]
     listen: SocketAddr,
+
+    /// Let --listen be an address that other machines reach; needs --api-key.
+    ///
+    /// Whoever reaches the server and has the key runs commands on this machine, and the key crosses
+    /// the network readable. With 0.0.0.0 or [::] signed storage URLs say 127.0.0.1 or [::1], where
+    /// VMs reach them: for other machines to move files, listen on this machine's own address.
+    #[arg(long, requires = "api_key")]
+    allow_remote: bool,
 
     /// API key that clients must send [default: a random one].
     #[arg(long, value_name = "KEY")]
@@ -34,16 +45,42 @@ struct Options {
     /// It must not be on a file system mounted noexec, nor in a directory that VMs see (/usr).
     #[arg(long, value_name = "DIRECTORY")]
     state_dir: Option<PathBuf>,
+
+    /// Limits of the org, each unless told a large one.
+    ///
+    /// The keys are vcpu, memory-mib, disk-gib, snapshot-count, volume-count and volume-gib. A
+    /// request that goes beyond a limit is refused with 403.
+    #[arg(long, value_name = "KEY=VALUE", value_delimiter = ',', value_parser = limit)]
+    quota: Vec<Limit>,
+
+    /// How the log on stderr is written: for people, or as a JSON object per line.
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    log: LogForm,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogForm {
+    Text,
+    Json,
 }
 
 const GUIDE: &str = "\
-Example:
+Examples:
   $ fastvm-local --api-key dev
   export FASTVM_BASE_URL=http://127.0.0.1:8787
   export FASTVM_API_KEY=dev
 
   $ export FASTVM_BASE_URL=http://127.0.0.1:8787 FASTVM_API_KEY=dev    # in another shell
   $ curl -s -H \"X-API-Key: $FASTVM_API_KEY\" $FASTVM_BASE_URL/v1/vms --json '{\"machineType\":\"c1m2\"}'
+
+  Launches that have to be polled, and an org that is soon full:
+  $ fastvm-local --api-key dev --boot-delay 2s --quota vcpu=4,volume-count=2
+
+  For the other machines of a network that can be trusted:
+  $ fastvm-local --listen 192.168.1.5:8787 --allow-remote --api-key \"$(openssl rand -hex 16)\"
+
+  The slow requests of a log:
+  $ fastvm-local --log json 2> log; jq -r 'select(.\"http.ms\" > 100) | .message' log
 
 Each request is a line on stderr. Ctrl-C stops the server, ends its VMs and removes their files.
 VMs share the network of this machine. They keep programs apart that mean well: do not run code
@@ -52,11 +89,7 @@ in them that you would not run in a container.";
 #[tokio::main]
 async fn main() -> ExitCode {
     let options = Options::parse();
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .init();
+    start_log(options.log);
     match run(options).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -71,7 +104,9 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let mut stop_signals = StopSignals::listen()?;
     let mut server = Server::builder()
         .listen(options.listen)
-        .boot_delay(options.boot_delay);
+        .allow_remote(options.allow_remote)
+        .boot_delay(options.boot_delay)
+        .quota(quota(&options.quota));
     if let Some(key) = options.api_key {
         server = server.api_key(key);
     }
@@ -84,6 +119,58 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     tracing::info!("stopping");
     server.stop().await;
     Ok(())
+}
+
+fn start_log(form: LogForm) {
+    let log = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_target(false);
+    match form {
+        LogForm::Text => log
+            .with_ansi(std::io::stderr().is_terminal())
+            .fmt_fields(Readable)
+            .init(),
+        LogForm::Json => log.json().flatten_event(true).init(),
+    }
+}
+
+/// The usual form of an event, but for the fields of a request, which its message says already.
+struct Readable;
+
+impl<'writer> FormatFields<'writer> for Readable {
+    fn format_fields<R: RecordFields>(
+        &self,
+        writer: Writer<'writer>,
+        fields: R,
+    ) -> std::fmt::Result {
+        let mut usual = DefaultVisitor::new(writer, true);
+        fields.record(&mut WithoutRequest(&mut usual));
+        usual.finish()
+    }
+}
+
+struct WithoutRequest<'a, 'writer>(&'a mut DefaultVisitor<'writer>);
+
+impl Visit for WithoutRequest<'_, '_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if !is_of_request(field) {
+            self.0.record_str(field, value);
+        }
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        self.0.record_error(field, value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        if !is_of_request(field) {
+            self.0.record_debug(field, value);
+        }
+    }
+}
+
+fn is_of_request(field: &Field) -> bool {
+    field.name().starts_with("http.")
 }
 
 /// Whoever started the server may have closed the pipe: that is no reason to fail.
@@ -133,6 +220,49 @@ fn duration(text: &str) -> Result<Duration, String> {
         .map_err(|_| format!("{digits:?} is not a number"))?;
     Duration::try_from_secs_f64(number * milliseconds_per_unit / 1000.0)
         .map_err(|error| error.to_string())
+}
+
+/// A limit of the org and its value.
+#[derive(Clone, Copy, Debug)]
+struct Limit {
+    of: LimitOf,
+    value: i64,
+}
+
+/// Which of a quota's limits.
+type LimitOf = fn(&mut Quota) -> &mut i64;
+
+/// The limits as the command line names them.
+const LIMITS: [(&str, LimitOf); 6] = [
+    ("vcpu", |quota| &mut quota.vcpu),
+    ("memory-mib", |quota| &mut quota.memory_mib),
+    ("disk-gib", |quota| &mut quota.disk_gib),
+    ("snapshot-count", |quota| &mut quota.snapshot_count),
+    ("volume-count", |quota| &mut quota.volume_count),
+    ("volume-gib", |quota| &mut quota.volume_gib),
+];
+
+fn limit(text: &str) -> Result<Limit, String> {
+    let (key, value) = text
+        .split_once('=')
+        .ok_or("give a key and a value, such as vcpu=4")?;
+    let known = LIMITS.iter().find(|(name, _)| *name == key);
+    let (_, of) = known.ok_or_else(|| {
+        let names = LIMITS.map(|(name, _)| name).join(", ");
+        format!("{key:?} is none of {names}")
+    })?;
+    let number = value.parse().ok().filter(|number| *number >= 0);
+    let value =
+        number.ok_or_else(|| format!("{key}: {value:?} is not a whole number from 0 on"))?;
+    Ok(Limit { of: *of, value })
+}
+
+fn quota(limits: &[Limit]) -> Quota {
+    let mut quota = Quota::default();
+    for limit in limits {
+        *(limit.of)(&mut quota) = limit.value;
+    }
+    quota
 }
 
 #[cfg(unix)]

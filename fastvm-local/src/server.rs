@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +41,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
 
-/// A running server: the FastVM API on a loopback address of this machine.
+/// A running server: the FastVM API on an address of this machine.
 ///
 /// Each VM it launches is an isolated process environment with a file system of its own. It ends
 /// with [`stop`](Self::stop); dropping it does the same in the background, as long as the runtime
@@ -138,6 +138,7 @@ impl fmt::Debug for Server {
 #[must_use = "it does nothing until it is started"]
 pub struct ServerBuilder {
     address: SocketAddr,
+    allows_remote: bool,
     api_key: Option<String>,
     boot_delay: Duration,
     url_lifetime: Duration,
@@ -149,6 +150,7 @@ impl Default for ServerBuilder {
     fn default() -> Self {
         Self {
             address: (Ipv4Addr::LOCALHOST, 0).into(),
+            allows_remote: false,
             api_key: None,
             boot_delay: Duration::ZERO,
             url_lifetime: Duration::from_secs(900),
@@ -162,6 +164,7 @@ impl fmt::Debug for ServerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerBuilder")
             .field("address", &self.address)
+            .field("allows_remote", &self.allows_remote)
             .field("boot_delay", &self.boot_delay)
             .field("url_lifetime", &self.url_lifetime)
             .field("state_dir", &self.state_dir)
@@ -171,9 +174,20 @@ impl fmt::Debug for ServerBuilder {
 
 impl ServerBuilder {
     /// The address to listen on; a free port of `127.0.0.1` unless told. It must be a loopback
-    /// address: the server runs commands of whoever holds the key.
+    /// address, unless others are [allowed](Self::allow_remote).
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.address = address;
+        self
+    }
+
+    /// Whether the address may be one that other machines reach; not unless told. The server runs
+    /// commands of whoever holds the key, which crosses the network readable, as all else does.
+    ///
+    /// On an unspecified address such as `0.0.0.0` the [base URL](Server::base_url) is that of
+    /// loopback, and so are signed storage URLs, since VMs have to reach them: clients elsewhere can
+    /// then do all but move files. For that, listen on an address of this machine that they reach.
+    pub fn allow_remote(mut self, is_allowed: bool) -> Self {
+        self.allows_remote = is_allowed;
         self
     }
 
@@ -216,7 +230,7 @@ impl ServerBuilder {
     ///
     /// If the settings cannot be used, or no VM can be isolated on this machine.
     pub async fn start(self) -> Result<Server, StartError> {
-        if !self.address.ip().is_loopback() {
+        if !self.allows_remote && !self.address.ip().to_canonical().is_loopback() {
             return Err(StartError::NotLoopback(self.address));
         }
         let random_key = || format!("local-{}", Uuid::new_v4().simple());
@@ -230,7 +244,12 @@ impl ServerBuilder {
         };
         let listener = TcpListener::bind(self.address).await.map_err(no_listener)?;
         let address = listener.local_addr().map_err(no_listener)?;
-        let base_url = format!("http://{address}");
+        if !address.ip().to_canonical().is_loopback() {
+            tracing::warn!(
+                "other machines reach {address}: whoever has the key runs commands on this one"
+            );
+        }
+        let base_url = format!("http://{}", reachable(address));
 
         let state_dir = self
             .state_dir
@@ -285,6 +304,16 @@ impl ServerBuilder {
             supervisor,
         })
     }
+}
+
+/// Where the VMs and this machine's clients reach a server that listens there.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
 }
 
 /// Answers requests until the shutdown, then ends the VMs and with them what waits for them.
@@ -349,7 +378,8 @@ fn connection(
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The address is not a loopback address.
+    /// The address is not a loopback address, and no other is
+    /// [allowed](ServerBuilder::allow_remote).
     NotLoopback(SocketAddr),
     /// The API key is empty, or has characters that a header cannot carry.
     ApiKey,
@@ -384,7 +414,8 @@ impl fmt::Display for StartError {
         match self {
             Self::NotLoopback(address) => write!(
                 f,
-                "{address} is not a loopback address, such as 127.0.0.1:8787"
+                "{address} is not a loopback address such as 127.0.0.1:8787, and other machines are \
+                 not allowed to reach this server (allow_remote, --allow-remote)"
             ),
             Self::ApiKey => {
                 f.write_str("the API key must be visible ASCII characters without spaces")
@@ -405,6 +436,25 @@ impl Error for StartError {
             Self::Listen { source, .. } | Self::StateDir { source, .. } => Some(source),
             Self::Store { source, .. } => Some(&**source),
             Self::Isolation(error) => error.source(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unspecified_address_is_reached_by_loopback() {
+        for (listening, expected) in [
+            ("0.0.0.0:80", "127.0.0.1:80"),
+            ("[::]:80", "[::1]:80"),
+            ("[::ffff:0.0.0.0]:80", "127.0.0.1:80"),
+            ("127.0.0.2:80", "127.0.0.2:80"),
+            ("192.168.1.5:80", "192.168.1.5:80"),
+        ] {
+            let address = listening.parse().map(reachable);
+            assert_eq!(address, expected.parse());
         }
     }
 }

@@ -43,12 +43,21 @@ impl Drop for Line {
         } = self;
         let ms = self.begin.elapsed().as_secs_f64() * 1000.0;
         let separator = if vm.is_empty() { "" } else { " vm " };
-        match self.status {
+        let text = match self.status {
             Some(status) => {
                 let status = status.as_u16();
-                tracing::info!("{method} {path} {status} {ms:.1} ms{separator}{vm}");
+                format!("{method} {path} {status} {ms:.1} ms{separator}{vm}")
             }
-            None => tracing::info!("{method} {path} client gone after {ms:.1} ms"),
-        }
+            None => format!("{method} {path} client gone after {ms:.1} ms"),
+        };
+        // The fields say the same once more, for programs that read the log.
+        tracing::info!(
+            http.method = method.as_str(),
+            http.path = path,
+            http.status = self.status.map(|status| status.as_u16()),
+            http.ms = (ms * 10.0).round() / 10.0,
+            http.vm = Some(vm.as_str()).filter(|vm| !vm.is_empty()),
+            "{text}"
+        );
     }
 }

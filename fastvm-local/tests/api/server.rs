@@ -55,12 +55,34 @@ async fn a_server_takes_only_loopback_addresses_and_keys_that_can_be_sent() {
         .listen("0.0.0.0:0".parse().unwrap())
         .start()
         .await;
-    assert!(matches!(elsewhere, Err(StartError::NotLoopback(_))));
+    let refusal = elsewhere.unwrap_err();
+    assert!(matches!(refusal, StartError::NotLoopback(_)));
+    assert!(refusal.to_string().contains("allow_remote"), "{refusal}");
     let key = Server::builder().api_key("a b").start().await;
     assert!(matches!(key, Err(StartError::ApiKey)));
     let server = Server::start().await.unwrap();
     let taken = Server::builder().listen(server.address()).start().await;
     assert!(matches!(taken, Err(StartError::Listen { .. })));
+}
+
+#[tokio::test]
+async fn vms_of_a_server_for_all_machines_still_reach_signed_urls() {
+    let server = Server::builder()
+        .listen("0.0.0.0:0".parse().unwrap())
+        .allow_remote(true)
+        .start()
+        .await
+        .unwrap();
+    let port = server.address().port();
+    assert_eq!(server.address().ip().to_string(), "0.0.0.0");
+    assert_eq!(server.base_url(), format!("http://127.0.0.1:{port}"));
+    let api = Api::of(server);
+    let vm = api.vm().await;
+    let (upload, download) = api.presign(&vm).await;
+    let sent = format!("echo hi | curl -sS --fail -T - '{upload}'");
+    assert_eq!(api.sh(&vm, &sent).await["exitCode"], 0);
+    let fetched = api.sh(&vm, &format!("curl -sS '{download}'")).await;
+    assert_eq!(fetched["stdout"], "hi\n");
 }
 
 #[tokio::test]
@@ -111,15 +133,14 @@ struct Binary {
 
 impl Binary {
     fn start(temporary: &Path) -> Self {
+        let listen = ["--listen", "127.0.0.1:0"];
+        Self::with(temporary, &[&listen[..], &["--boot-delay", "1ms"]].concat())
+    }
+
+    fn with(temporary: &Path, options: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_fastvm-local"))
-            .args([
-                "--listen",
-                "127.0.0.1:0",
-                "--api-key",
-                "a'b",
-                "--boot-delay",
-                "1ms",
-            ])
+            .args(["--api-key", "a'b"])
+            .args(options)
             .env("TMPDIR", temporary)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -135,6 +156,13 @@ impl Binary {
             .to_owned();
         assert_eq!(lines.next().unwrap(), r"export FASTVM_API_KEY='a'\''b'");
         Self { child, base_url }
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let request = http.get(format!("{}{path}", self.base_url));
+        let response = request.header("X-API-Key", "a'b").send().await.unwrap();
+        response.json().await.unwrap()
     }
 
     /// A VM in which `sleep` runs for so long, streamed to a client that stays.
@@ -224,30 +252,116 @@ async fn a_signal_stops_the_server_cleanly() {
         assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0);
         drop(response);
         assert!(log.contains("POST /v1/vms 202"), "{log}");
+        assert!(!log.contains("http."), "a request is told once: {log}");
         assert!(!log.contains("a'b"), "{log}");
     }
 }
 
+#[tokio::test]
+async fn a_log_in_json_has_an_object_per_line_and_the_parts_of_each_request() {
+    let temporary = tempfile::tempdir().unwrap();
+    let options = ["--listen", "127.0.0.1:0", "--log", "json"];
+    let binary = Binary::with(temporary.path(), &options);
+    binary.get("/v1/vms/x").await;
+    binary.signal(Signal::SIGTERM);
+    let (code, log) = binary.ended();
+    assert_eq!(code, Some(0), "{log}");
+    let lines = log.lines().map(serde_json::from_str);
+    let lines: Vec<Value> = lines.collect::<Result<_, _>>().unwrap();
+    let is_request = |line: &&Value| line["http.path"] == "/v1/vms/x";
+    let request = lines.iter().find(is_request).expect("the request");
+    assert_eq!(request["http.method"], "GET");
+    assert_eq!(request["http.status"], 404);
+    assert!(request["http.ms"].is_number());
+    assert_eq!(request["level"], "INFO");
+    let message = request["message"].as_str().unwrap();
+    assert!(message.starts_with("GET /v1/vms/x 404 "), "{message}");
+}
+
+#[tokio::test]
+async fn the_quota_of_the_command_line_is_that_of_the_org() {
+    let temporary = tempfile::tempdir().unwrap();
+    let limits = ["--quota", "vcpu=4,memory-mib=8192", "--quota", "disk-gib=0"];
+    let more = ["--quota=snapshot-count=5,volume-count=6,volume-gib=7"];
+    let options = [&["--listen", "127.0.0.1:0"], &limits[..], &more].concat();
+    let binary = Binary::with(temporary.path(), &options);
+    let expected = json!({
+        "vcpu": 4, "memoryMiB": 8192, "diskGiB": 0,
+        "snapshotCount": 5, "volumeCount": 6, "volumeGiB": 7,
+    });
+    assert_eq!(binary.get("/v1/org/quotas").await["limits"], expected);
+    binary.signal(Signal::SIGTERM);
+    assert_eq!(binary.ended().0, Some(0));
+}
+
+#[tokio::test]
+async fn other_machines_are_served_only_if_that_is_said_twice() {
+    let temporary = tempfile::tempdir().unwrap();
+    let options = ["--listen", "0.0.0.0:0", "--allow-remote"];
+    let binary = Binary::with(temporary.path(), &options);
+    assert!(binary.base_url.starts_with("http://127.0.0.1:"));
+    assert_eq!(binary.get("/healthz").await, json!({"status": "ok"}));
+    binary.signal(Signal::SIGTERM);
+    let (code, log) = binary.ended();
+    assert_eq!(code, Some(0));
+    assert!(log.contains("other machines reach 0.0.0.0:"), "{log}");
+}
+
+/// The exit code of a binary that does not start a server, and what it prints.
+fn printed(options: &[&str]) -> (Option<i32>, String) {
+    let mut binary = Command::new(env!("CARGO_BIN_EXE_fastvm-local"));
+    let output = binary.args(options).output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(text).unwrap())
+}
+
 #[test]
 fn a_server_that_cannot_start_says_why() {
-    let output = Command::new(env!("CARGO_BIN_EXE_fastvm-local"))
-        .args(["--listen", "0.0.0.0:0"])
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(
-        String::from_utf8(output.stderr)
-            .unwrap()
-            .contains("not a loopback address")
-    );
-    let output = Command::new(env!("CARGO_BIN_EXE_fastvm-local"))
-        .args(["--listen", "127.0.0.1:0", "--state-dir", "/dev/null/x"])
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert!(
-        told.contains("name a state directory that this user can write"),
-        "{told}"
-    );
+    let state_dir = ["--listen", "127.0.0.1:0", "--state-dir", "/dev/null/x"];
+    for (options, code, expected) in [
+        (&["--listen", "0.0.0.0:0"][..], 1, "not a loopback address"),
+        (&["--listen", "0.0.0.0:0"], 1, "--allow-remote"),
+        (&["--allow-remote"], 2, "--api-key <KEY>"),
+        (
+            &state_dir,
+            1,
+            "name a state directory that this user can write",
+        ),
+        (
+            &["--quota", "vcpu=4,gpu=1"],
+            2,
+            "\"gpu\" is none of vcpu, memory-mib",
+        ),
+        (&["--quota", "vcpu"], 2, "such as vcpu=4"),
+        (
+            &["--quota", "vcpu=-1"],
+            2,
+            "vcpu: \"-1\" is not a whole number",
+        ),
+        (
+            &["--quota", "vcpu=many"],
+            2,
+            "vcpu: \"many\" is not a whole number",
+        ),
+        (&["--log", "xml"], 2, "[possible values: text, json]"),
+        (&["--boot-delay", "2"], 2, "ms, s or m"),
+    ] {
+        let (found, text) = printed(options);
+        assert_eq!(found, Some(code), "{options:?}: {text}");
+        assert!(text.contains(expected), "{options:?}: {text}");
+    }
+}
+
+#[test]
+fn help_teaches_by_examples() {
+    let (code, text) = printed(&["--help"]);
+    assert_eq!(code, Some(0));
+    for expected in [
+        "Examples:",
+        "--quota vcpu=4",
+        "--allow-remote",
+        "--log json",
+    ] {
+        assert!(text.contains(expected), "{text}");
+    }
 }
