@@ -186,6 +186,46 @@ async fn lists_are_filtered_by_status_and_metadata() {
 }
 
 #[tokio::test]
+async fn filters_take_any_encoding_and_all_of_them_count() {
+    let api = Api::start().await;
+    let labels = json!({"env": "dev", "a.b=c&d+e ä": "1+1 = 2", "empty": ""});
+    api.launch(json!({"machineType": "c1m2", "metadata": labels}))
+        .await;
+    for (query, is_found) in [
+        ("metadata.a.b%3Dc%26d%2Be%20%C3%A4=1%2B1%20%3D%202", true),
+        ("metadata.a.b%3Dc%26d%2Be+%C3%A4=1%2B1+=+2", true),
+        ("metadata%2Eenv=%64ev", true),
+        ("%6Detadata.env=dev", true),
+        ("metadata.env=dev&metadata.env=dev", true),
+        ("metadata.env=dev&metadata.env=prod", false),
+        ("metadata.env=prod&metadata.env=dev", false),
+        ("metadata.env=DEV", false),
+        ("metadata.ENV=dev", false),
+        ("metadata.env=", false),
+        ("metadata.empty=", true),
+        ("metadata.empty", true),
+        ("metadata.missing=", false),
+        ("metadata.=", false),
+        ("metadata.env=%FF", false),
+        ("status=running", true),
+        ("status=%72unning", true),
+        ("status=running&status=running", true),
+        ("status=running&status=paused", false),
+        ("status=paused&status=running", false),
+        ("status=Running", false),
+        ("status=", false),
+        ("status=dreaming&metadata.env=dev", false),
+        ("status=running&&metadata.env=dev&", true),
+        ("unknown=x&env=prod", true),
+    ] {
+        let (status, vms) = api.get(&format!("/v1/vms?{query}")).await;
+        assert_eq!(status, 200, "{query}: {vms}");
+        let found = vms.as_array().unwrap().len();
+        assert_eq!(found, usize::from(is_found), "{query}");
+    }
+}
+
+#[tokio::test]
 async fn an_update_keeps_clears_and_sets() {
     let api = Api::start().await;
     let vm = api
