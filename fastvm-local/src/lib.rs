@@ -23,22 +23,27 @@
 //!
 //! # What is inside
 //!
-//! `server` starts and stops, `http` has the operations, `vms` keeps the VMs, `exec` runs commands
-//! in them, `volumes` are folders that they share, `storage` holds what signed URLs point to,
-//! `ssh_keys` knows the user's keys, `store` keeps records and their data, `rules`
-//! are the limits of the API and `quota` those of the org, and [`sandbox`] isolates.
-//! `check` refuses requests that are not as the API's document says.
+//! - `server` starts and stops, `http` has the operations, [`sandbox`] isolates
+//! - `vms` keeps the VMs, `exec` runs commands in them
+//! - `firewall` checks policies, `services` are the named ports of a VM
+//! - `volumes` are folders that VMs share
+//! - `storage` holds what signed URLs point to, `store` keeps records and their data
+//! - `ssh_keys` knows the user's keys
+//! - `check` refuses requests that are not as the document of the API says
+//! - `rules` are the limits of the API, `quota` those of the org
 
 #![deny(unsafe_code)]
 
 mod check;
 mod exec;
+mod firewall;
 mod http;
 mod quota;
 mod rules;
 #[doc(hidden)]
 pub mod sandbox;
 mod server;
+mod services;
 mod ssh_keys;
 mod state;
 mod storage;

@@ -11,8 +11,10 @@ use tokio::select;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::firewall;
 use crate::quota::{Ledger, Quota, QuotaExceeded, Share};
 use crate::sandbox::{Host, LaunchError, LaunchSpec, Sandbox};
+use crate::services::Services;
 use crate::store::{Record, Table};
 
 /// How long after a VM could not be paused its TTL tries again.
@@ -173,6 +175,7 @@ impl Vms {
                 sandbox: None,
                 share,
                 countdown: None,
+                services: Services::default(),
             }),
         });
         registry
@@ -278,11 +281,14 @@ struct State {
     share: Option<Share>,
     /// Stops the countdown of the TTL when it is dropped.
     countdown: Option<DropGuard>,
+    services: Services,
 }
 
 impl State {
     fn view(&self) -> Vm {
         let mut vm = self.vm.clone();
+        let policy = firewall::effective(vm.firewall.as_ref(), self.services.iter());
+        vm.effective_firewall = Some(policy);
         if self
             .sandbox
             .as_ref()
@@ -311,16 +317,37 @@ impl Machine {
 
     /// Changes what the API shows.
     pub(crate) fn change(self: &Arc<Self>, change: impl FnOnce(&mut Vm)) -> Result<Vm, NotChanged> {
+        self.try_change(|vm| {
+            change(vm);
+            Ok(())
+        })
+    }
+
+    /// The same with a change that can be refused.
+    pub(crate) fn try_change<E: From<NotChanged>>(
+        self: &Arc<Self>,
+        change: impl FnOnce(&mut Vm) -> Result<(), E>,
+    ) -> Result<Vm, E> {
         let mut state = lock(&self.state);
         if self.is_gone() {
-            return Err(NotChanged::Gone);
+            return Err(NotChanged::Gone.into());
         }
         let mut changed = state.vm.clone();
-        change(&mut changed);
-        self.records.insert(changed.clone())?;
+        change(&mut changed)?;
+        let kept = self.records.insert(changed.clone());
+        kept.map_err(NotChanged::Io)?;
         state.vm = changed;
         self.count_down(&mut state);
         Ok(state.view())
+    }
+
+    /// What is registered now.
+    pub(crate) fn services(&self) -> Services {
+        lock(&self.state).services.clone()
+    }
+
+    pub(crate) fn change_services<T>(&self, change: impl FnOnce(&mut Services) -> T) -> T {
+        change(&mut lock(&self.state).services)
     }
 
     /// The place where commands run, or else the status that has none.

@@ -167,15 +167,16 @@ pub(super) async fn drain(headers: &HeaderMap, mut body: Body) {
     let _ = tokio::time::timeout(MOST_DRAINED_TIME, reading).await;
 }
 
-/// The VM that a path names.
+/// The VM that a path names first.
 pub(super) struct Target(pub(super) Arc<Machine>);
 
 impl FromRequestParts<Arc<App>> for Target {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        let id = Path::<String>::from_request_parts(parts, app).await;
-        let id = id.map_err(|_| ApiError::no_such_vm())?;
-        app.vms.get(&id).map(Self).ok_or_else(ApiError::no_such_vm)
+        let parameters = Path::<Vec<String>>::from_request_parts(parts, app).await;
+        let Path(parameters) = parameters.map_err(|_| ApiError::no_such_vm())?;
+        let machine = parameters.first().and_then(|id| app.vms.get(id));
+        machine.map(Self).ok_or_else(ApiError::no_such_vm)
     }
 }

@@ -16,6 +16,7 @@ use super::body::{Json, Target};
 use super::error::ApiError;
 use super::log::AboutVm;
 use super::{App, ORG_ID, json};
+use crate::firewall;
 use crate::rules;
 use crate::sandbox::LaunchSpec;
 use crate::vms::{self, Boot};
@@ -79,6 +80,10 @@ fn new_vm(request: LaunchVmRequest) -> Result<Vm, ApiError> {
     rules::check_env_vars(&env_vars).map_err(ApiError::bad_request)?;
     if let Some(ttl) = &request.ttl {
         rules::check_ttl(ttl).map_err(ApiError::bad_request)?;
+    }
+    if let Some(policy) = &request.firewall {
+        let in_launch = |text| ApiError::bad_request(format!("firewall.{text}"));
+        firewall::check(policy).map_err(in_launch)?;
     }
 
     let id = Uuid::new_v4().to_string();

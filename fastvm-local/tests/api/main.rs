@@ -4,9 +4,11 @@
 
 mod commands;
 mod files;
+mod firewall;
 mod life;
 mod routes;
 mod server;
+mod services;
 mod ssh_keys;
 mod support;
 mod vms;

@@ -37,6 +37,10 @@ impl Api {
         answer(self.request(Method::POST, path).json(&body)).await
     }
 
+    pub(crate) async fn put_json(&self, path: &str, body: Value) -> (u16, Value) {
+        answer(self.request(Method::PUT, path).json(&body)).await
+    }
+
     pub(crate) async fn patch(&self, path: &str, body: Value) -> (u16, Value) {
         answer(self.request(Method::PATCH, path).json(&body)).await
     }
