@@ -40,9 +40,10 @@ struct Options {
     #[arg(long, value_name = "TIME", default_value = "0ms", value_parser = duration)]
     boot_delay: Duration,
 
-    /// Directory for VMs and uploads [default: a temporary one].
+    /// Directory for all that the server keeps [default: a temporary one].
     ///
-    /// It must not be on a file system mounted noexec, nor in a directory that VMs see (/usr).
+    /// What is kept in a directory named here is there again at the next start, for one server at a
+    /// time: volumes, SSH keys, the records of VMs. It must not be on a file system mounted noexec, nor in a directory that VMs see (/usr).
     #[arg(long, value_name = "DIRECTORY")]
     state_dir: Option<PathBuf>,
 
@@ -79,10 +80,13 @@ Examples:
   For the other machines of a network that can be trusted:
   $ fastvm-local --listen 192.168.1.5:8787 --allow-remote --api-key \"$(openssl rand -hex 16)\"
 
+  With volumes, keys and records of VMs that are there again at the next start:
+  $ fastvm-local --api-key dev --state-dir ~/.local/share/fastvm-local
+
   The slow requests of a log:
   $ fastvm-local --log json 2> log; jq -r 'select(.\"http.ms\" > 100) | .message' log
 
-Each request is a line on stderr. Ctrl-C stops the server, ends its VMs and removes their files.
+Each request is a line on stderr. Ctrl-C stops the server, ends its VMs and removes what was temporary.
 VMs share the network of this machine. They keep programs apart that mean well: do not run code
 in them that you would not run in a container.";
 
