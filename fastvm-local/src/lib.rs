@@ -15,6 +15,12 @@
 //! # }
 //! ```
 //!
+//! # Faults
+//!
+//! For tests of programs: [`Server::faults`] makes requests fail, stall or end early, answers break
+//! and VMs die, when and as often as a [`Fault`] says. From other languages, `POST /_local/faults`
+//! takes the same as JSON.
+//!
 //! # Boots that go wrong
 //!
 //! For tests of a client, a launch with the metadata key `fastvm-local/boot` boots badly: with the
@@ -30,12 +36,14 @@
 //! - `storage` holds what signed URLs point to, `store` keeps records and their data
 //! - `ssh_keys` knows the user's keys
 //! - `check` refuses requests that are not as the document of the API says
+//! - `faults` makes requests go wrong
 //! - `rules` are the limits of the API, `quota` those of the org
 
 #![deny(unsafe_code)]
 
 mod check;
 mod exec;
+mod faults;
 mod firewall;
 mod http;
 mod quota;
@@ -51,6 +59,7 @@ mod store;
 mod vms;
 mod volumes;
 
+pub use faults::{Fault, FaultId, FaultReport, Faults, InvalidFault};
 pub use quota::Quota;
 pub use sandbox::ProbeError;
 pub use server::{Server, ServerBuilder, StartError};

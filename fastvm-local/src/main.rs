@@ -3,12 +3,12 @@
 use std::error::Error;
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use fastvm_local::{Quota, Server};
+use fastvm_local::{Fault, Quota, Server};
 use tracing::field::{Field, Visit};
 use tracing_subscriber::field::{RecordFields, VisitOutput};
 use tracing_subscriber::fmt::format::{DefaultVisitor, FormatFields, Writer};
@@ -57,6 +57,14 @@ struct Options {
     /// How the log on stderr is written: for people, or as a JSON object per line.
     #[arg(long, value_name = "FORM", default_value = "text")]
     log: LogForm,
+
+    /// JSON file with a list of faults, as `POST /_local/faults` takes it.
+    #[arg(long, value_name = "FILE")]
+    faults: Option<PathBuf>,
+
+    /// What the `probability` of faults goes by.
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    fault_seed: u64,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -117,6 +125,12 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     if let Some(path) = options.state_dir {
         server = server.state_dir(path);
     }
+    server = server.fault_seed(options.fault_seed);
+    if let Some(path) = options.faults {
+        for fault in read_faults(&path)? {
+            server = server.fault(fault);
+        }
+    }
     let server = server.start().await?;
     print_exports(&server);
     stop_signals.next().await;
@@ -175,6 +189,12 @@ impl Visit for WithoutRequest<'_, '_> {
 
 fn is_of_request(field: &Field) -> bool {
     field.name().starts_with("http.")
+}
+
+fn read_faults(path: &Path) -> Result<Vec<Fault>, String> {
+    let named = |error: &dyn Error| format!("{}: {error}", path.display());
+    let json = std::fs::read(path).map_err(|error| named(&error))?;
+    serde_json::from_slice(&json).map_err(|error| named(&error))
 }
 
 /// Whoever started the server may have closed the pipe: that is no reason to fail.

@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -21,7 +20,8 @@ use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
-use crate::http::{ApiKey, App, not_available, router};
+use crate::faults::{Fault, Faults, InvalidFault};
+use crate::http::{ApiKey, App, Cuttable, not_available, router};
 use crate::quota::{Ledger, Quota};
 use crate::sandbox::ProbeError;
 use crate::ssh_keys::SshKeys;
@@ -67,6 +67,7 @@ pub struct Server {
     address: SocketAddr,
     base_url: String,
     api_key: String,
+    faults: Faults,
     running: DropGuard,
     supervisor: JoinHandle<()>,
 }
@@ -117,6 +118,11 @@ impl Server {
         self.address
     }
 
+    /// What goes wrong, on demand.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
     /// Ends all VMs and connections and removes the server's folders. Dropping the future does the
     /// same in the background.
     pub async fn stop(self) {
@@ -144,6 +150,8 @@ pub struct ServerBuilder {
     url_lifetime: Duration,
     state_dir: Option<PathBuf>,
     quota: Quota,
+    faults: Vec<Fault>,
+    fault_seed: u64,
 }
 
 impl Default for ServerBuilder {
@@ -156,6 +164,8 @@ impl Default for ServerBuilder {
             url_lifetime: Duration::from_secs(900),
             state_dir: None,
             quota: Quota::default(),
+            faults: Vec::new(),
+            fault_seed: 0,
         }
     }
 }
@@ -224,6 +234,18 @@ impl ServerBuilder {
         self
     }
 
+    /// A fault that is there from the start, behind those given before.
+    pub fn fault(mut self, fault: Fault) -> Self {
+        self.faults.push(fault);
+        self
+    }
+
+    /// What [`Fault::probability`] goes by; 0 unless told, so that two runs are alike.
+    pub fn fault_seed(mut self, seed: u64) -> Self {
+        self.fault_seed = seed;
+        self
+    }
+
     /// Starts the server. Must be called within a tokio runtime with I/O and time enabled.
     ///
     /// # Errors
@@ -237,6 +259,10 @@ impl ServerBuilder {
         let api_key = self.api_key.unwrap_or_else(random_key);
         if api_key.is_empty() || !api_key.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(StartError::ApiKey);
+        }
+        let faults = Faults::new(self.fault_seed);
+        for fault in self.faults {
+            faults.add(fault).map_err(StartError::Fault)?;
         }
         let no_listener = |source| StartError::Listen {
             address: self.address,
@@ -288,6 +314,7 @@ impl ServerBuilder {
             store,
             ledger,
             ssh_keys,
+            faults: faults.clone(),
             api_key: ApiKey::new(&api_key),
         });
         let shutdown = CancellationToken::new();
@@ -300,6 +327,7 @@ impl ServerBuilder {
             address,
             base_url,
             api_key,
+            faults,
             running,
             supervisor,
         })
@@ -325,7 +353,7 @@ async fn serve(
 ) {
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
-    let router = router(Arc::clone(&app));
+    let router = Cuttable(router(Arc::clone(&app)));
     loop {
         select! {
             () = shutdown.cancelled() => break,
@@ -344,6 +372,7 @@ async fn serve(
         }
     }
     drop((listener, router));
+    app.faults.stop();
     app.vms.close().await;
     let _ = timeout(GRACE, graceful.shutdown()).await;
     connections.shutdown().await;
@@ -351,7 +380,7 @@ async fn serve(
 
 fn connection(
     stream: TcpStream,
-    router: Router,
+    router: Cuttable,
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = ()> + Send + use<> {
     // Events shall not wait for acknowledgements; without it they are late, not lost.
@@ -383,6 +412,8 @@ pub enum StartError {
     NotLoopback(SocketAddr),
     /// The API key is empty, or has characters that a header cannot carry.
     ApiKey,
+    /// A fault could never happen.
+    Fault(InvalidFault),
     /// The address cannot be listened on.
     Listen {
         /// The address as it was asked for.
@@ -420,6 +451,7 @@ impl fmt::Display for StartError {
             Self::ApiKey => {
                 f.write_str("the API key must be visible ASCII characters without spaces")
             }
+            Self::Fault(_) => f.write_str("a fault could never happen"),
             Self::Listen { address, .. } => write!(f, "cannot listen on {address}"),
             Self::StateDir { path, .. } | Self::Store { path, .. } => {
                 write!(f, "the state directory {} cannot be used", path.display())
@@ -433,6 +465,7 @@ impl Error for StartError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::NotLoopback(_) | Self::ApiKey => None,
+            Self::Fault(error) => Some(error),
             Self::Listen { source, .. } | Self::StateDir { source, .. } => Some(source),
             Self::Store { source, .. } => Some(&**source),
             Self::Isolation(error) => error.source(),

@@ -55,10 +55,21 @@ struct Registry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Boot {
     Normal,
+    /// Takes longer, by so much.
+    Slow(Duration),
     /// Ends in `error`.
     Fails,
     /// Stays `provisioning`.
     Hangs,
+}
+
+impl Boot {
+    fn delay(self) -> Duration {
+        match self {
+            Self::Slow(delay) => delay,
+            _ => Duration::ZERO,
+        }
+    }
 }
 
 /// Why a VM could not be launched.
@@ -191,7 +202,7 @@ impl Vms {
         boot: Boot,
     ) -> Result<(), LaunchError> {
         select! {
-            () = tokio::time::sleep(self.boot_delay) => {}
+            () = tokio::time::sleep(self.boot_delay.saturating_add(boot.delay())) => {}
             () = machine.gone.cancelled() => return Ok(()),
         }
         match boot {
@@ -200,7 +211,7 @@ impl Vms {
                 machine.fail();
                 Ok(())
             }
-            Boot::Normal => match self.host.launch(spec).await {
+            Boot::Normal | Boot::Slow(_) => match self.host.launch(spec).await {
                 Ok(sandbox) => {
                     machine.run(sandbox);
                     Ok(())

@@ -104,7 +104,7 @@ fn check_content_type(headers: &HeaderMap, check: Check<'_>) -> Result<(), ApiEr
     )))
 }
 
-async fn read(headers: &HeaderMap, mut body: Body) -> Result<Bytes, ApiError> {
+pub(super) async fn read(headers: &HeaderMap, mut body: Body) -> Result<Bytes, ApiError> {
     let too_large = || {
         let text = format!("the body has more than {MOST_JSON_BYTES} bytes");
         ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, text)

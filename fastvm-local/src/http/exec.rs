@@ -77,7 +77,7 @@ pub(super) async fn start(
 }
 
 /// Whether the client asks for events rather than for one answer; the first of both counts.
-fn wants_events(headers: &HeaderMap) -> bool {
+pub(super) fn wants_events(headers: &HeaderMap) -> bool {
     let accepted = headers
         .get_all(ACCEPT)
         .iter()

@@ -7,6 +7,8 @@ use axum::middleware::Next;
 use axum::response::Response;
 use http::{Method, StatusCode};
 
+use super::faults::NoAnswer;
+
 /// The VM an answer is about, where the path does not say it.
 #[derive(Clone, Debug)]
 pub(super) struct AboutVm(pub(super) String);
@@ -18,10 +20,12 @@ pub(super) async fn log(request: Request, next: Next) -> Response {
         path: request.uri().path().to_owned(),
         begin: Instant::now(),
         status: None,
+        is_cut: false,
         vm: String::new(),
     };
     let mut response = next.run(request).await;
-    line.status = Some(response.status());
+    line.is_cut = response.extensions().get::<NoAnswer>().is_some();
+    line.status = Some(response.status()).filter(|_| !line.is_cut);
     if let Some(AboutVm(id)) = response.extensions_mut().remove() {
         line.vm = id;
     }
@@ -33,6 +37,7 @@ struct Line {
     path: String,
     begin: Instant,
     status: Option<StatusCode>,
+    is_cut: bool,
     vm: String,
 }
 
@@ -48,6 +53,7 @@ impl Drop for Line {
                 let status = status.as_u16();
                 format!("{method} {path} {status} {ms:.1} ms{separator}{vm}")
             }
+            None if self.is_cut => format!("{method} {path} cut by a fault after {ms:.1} ms"),
             None => format!("{method} {path} client gone after {ms:.1} ms"),
         };
         // The fields say the same once more, for programs that read the log.

@@ -8,11 +8,12 @@ use axum::extract::Request;
 use axum::handler::Handler;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Response;
-use axum::routing::{MethodFilter, MethodRouter, get, on};
+use axum::routing::{MethodFilter, MethodRouter, get, on, put};
 use fastvm_api::Operation;
 use http::{Method, StatusCode};
 
 use crate::check::Check;
+use crate::faults::{Faults, STORAGE_GET, STORAGE_PUT};
 use crate::quota::Ledger;
 use crate::ssh_keys::SshKeys;
 use crate::storage::{PREFIX, Storage};
@@ -26,6 +27,7 @@ mod bucket_mounts;
 mod console;
 mod error;
 mod exec;
+mod faults;
 mod files;
 mod firewall;
 mod log;
@@ -40,6 +42,7 @@ mod volumes;
 
 pub(crate) use auth::ApiKey;
 use error::ApiError;
+pub(crate) use faults::Cuttable;
 
 /// The one org that there is.
 const ORG_ID: &str = "org_local";
@@ -53,6 +56,7 @@ pub(crate) struct App {
     pub(crate) store: Arc<Store>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) ssh_keys: SshKeys,
+    pub(crate) faults: Faults,
     pub(crate) api_key: ApiKey,
 }
 
@@ -100,6 +104,7 @@ fn operations() -> impl Iterator<Item = (&'static Operation, MethodFilter)> {
 /// All routes: those of the API's table, and signed storage.
 pub(crate) fn router(app: Arc<App>) -> Router {
     let check_key = from_fn_with_state(Arc::clone(&app), auth::check_key);
+    let with_faults = |operation| from_fn_with_state((Arc::clone(&app), operation), faults::apply);
     let mut routes: HashMap<String, MethodRouter<Arc<App>>> = HashMap::new();
     for (operation, on_method) in operations() {
         let mut route = handler(operation.id, on_method).unwrap_or_else(|| {
@@ -110,6 +115,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         if let Some(check) = Check::of(operation.method, operation.path) {
             route = route.route_layer(from_fn_with_state(check, body::check));
         }
+        route = route.route_layer(with_faults(operation.id));
         if operation.needs_key {
             route = route.route_layer(check_key.clone());
         }
@@ -119,15 +125,21 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     }
     let wrong_method =
         (|| async { ApiError::from(StatusCode::METHOD_NOT_ALLOWED) }).layer(check_key.clone());
-    let unknown_path = unknown_path.layer(check_key);
+    let unknown_path = unknown_path.layer(check_key.clone());
     let mut router = Router::new();
     for (path, route) in routes {
         router = router.route(&path, route.fallback(wrong_method.clone()));
     }
     let objects = get(storage::get)
-        .put(storage::put)
+        .route_layer(with_faults(STORAGE_GET))
+        .merge(put(storage::put).route_layer(with_faults(STORAGE_PUT)))
         .fallback(|| async { ApiError::from(StatusCode::METHOD_NOT_ALLOWED) });
+    let fault_routes = faults::routes(|route| {
+        let route = route.route_layer(check_key.clone());
+        route.fallback(wrong_method.clone())
+    });
     router
+        .merge(fault_routes)
         .route(&format!("{PREFIX}/{{vm_id}}/{{key}}"), objects)
         .fallback(unknown_path)
         .layer(from_fn(log::log))

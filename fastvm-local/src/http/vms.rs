@@ -43,7 +43,10 @@ async fn launch(
     Json(request): Json<LaunchVmRequest>,
 ) -> Result<Response, ApiError> {
     let vm = new_vm(request)?;
-    let boot = boot(&vm.metadata)?;
+    let boot = match boot(&vm.metadata)? {
+        Boot::Normal => app.faults.boot(),
+        asked => asked,
+    };
     let mut spec = LaunchSpec::new(&vm.id, rules::host_name(&vm.name, &vm.id));
     spec.env = vm.env_vars.clone();
     let vm = app.vms.launch(vm, spec, boot).await?;
