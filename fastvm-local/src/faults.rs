@@ -261,7 +261,7 @@ impl Fault {
     ///
     /// let url = format!("{}/healthz", server.base_url());
     /// assert_eq!(reqwest::get(&url).await?.text().await?, r#"{"status"#);
-    /// assert_eq!(reqwest::get(&url).await?.text().await?, r#"{"status#:"ok"}"#);
+    /// assert_eq!(reqwest::get(&url).await?.text().await?, r#"{"statur":"ok"}"#);
     /// assert_eq!(reqwest::get(&url).await?.text().await?, r#"{"status":"ok"}"#);
     /// # server.stop().await;
     /// # Ok(())

@@ -1,8 +1,12 @@
 //! Faults on demand: what a client meets, and whether the work was done.
 
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use fastvm_local::{Fault, Server, StartError};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use reqwest::Method;
 use reqwest::header::ACCEPT;
 use serde_json::{Value, json};
@@ -428,4 +432,50 @@ async fn requests_without_the_key_meet_no_fault() {
 async fn a_server_does_not_start_with_a_fault_that_is_none() {
     let started = Server::builder().fault(Fault::status(99)).start().await;
     assert!(matches!(started, Err(StartError::Fault(_))));
+}
+
+#[test]
+fn a_file_that_has_no_faults_stops_the_start_and_is_named() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    for (content, named) in [
+        (r#"[{"stauts": 503}]"#, "unknown field `stauts`"),
+        (r#"[{"status": 99}]"#, "status: 99 is not"),
+    ] {
+        std::fs::write(file.path(), content).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_fastvm-local"))
+            .args(["--listen", "127.0.0.1:0", "--faults"])
+            .arg(file.path())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(told.contains(named), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_faults_is_there_from_the_start() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(
+        file.path(),
+        r#"[{"operation": "getHealth", "status": 418}]"#,
+    )
+    .unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_fastvm-local"))
+        .args(["--listen", "127.0.0.1:0", "--faults"])
+        .arg(file.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    stdout.read_line(&mut line).unwrap();
+    let url = line.trim().strip_prefix("export FASTVM_BASE_URL=").unwrap();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let answer = http.get(format!("{url}/healthz")).send().await.unwrap();
+    assert_eq!(answer.status(), 418);
+    let pid = Pid::from_raw(child.id().try_into().unwrap());
+    kill(pid, Signal::SIGINT).unwrap();
+    assert!(child.wait().unwrap().success());
 }
