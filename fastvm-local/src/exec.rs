@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 use tokio::{join, select};
 use tokio_util::sync::CancellationToken;
 
-use crate::sandbox::{ExecError, ExecSpec, Output, Process, Sandbox};
+use crate::sandbox::{ExecError, ExecSpec, Exit, Output, Process, Sandbox};
 use crate::vms::Machine;
 
 /// How long a command may run unless the request says.
@@ -198,12 +198,14 @@ async fn end(
         return ended(KILLED, true, killed.err().map(|error| error.to_string()));
     };
     match waited {
-        Ok(exit) if exit.signal() == Some(SIGKILL) && vm_ended(machine, sandbox).await => None,
+        Ok(exit) if ended_with_vm(&exit, machine, sandbox).await => None,
         Ok(exit) => ended(exit.code(), false, None),
         Err(error) => ended(KILLED, false, Some(error.to_string())),
     }
 }
 
-async fn vm_ended(machine: &Machine, sandbox: &Sandbox) -> bool {
-    machine.is_gone() || timeout(DEATH_NOTICE, sandbox.ended()).await.is_ok()
+/// Whether a command was killed because its VM ended.
+pub(crate) async fn ended_with_vm(exit: &Exit, machine: &Machine, sandbox: &Sandbox) -> bool {
+    exit.signal() == Some(SIGKILL)
+        && (machine.is_gone() || timeout(DEATH_NOTICE, sandbox.ended()).await.is_ok())
 }

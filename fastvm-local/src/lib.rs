@@ -30,7 +30,7 @@
 //! # What is inside
 //!
 //! - `server` starts and stops, `http` has the operations, [`sandbox`] isolates
-//! - `vms` keeps the VMs, `exec` runs commands in them
+//! - `vms` keeps the VMs, `exec` runs commands in them, `console` opens terminals in them
 //! - `firewall` checks policies, `services` are the named ports of a VM
 //! - `volumes` are folders that VMs share
 //! - `storage` holds what signed URLs point to, `store` keeps records and their data
@@ -42,6 +42,7 @@
 #![deny(unsafe_code)]
 
 mod check;
+mod console;
 mod exec;
 mod faults;
 mod firewall;

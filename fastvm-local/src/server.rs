@@ -13,13 +13,14 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::select;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
+use tokio::{join, select};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
+use crate::console::Consoles;
 use crate::faults::{Fault, Faults, InvalidFault};
 use crate::http::{ApiKey, App, Cuttable, not_available, router};
 use crate::quota::{Ledger, Quota};
@@ -310,6 +311,7 @@ impl ServerBuilder {
         let app = Arc::new(App {
             vms: Arc::new(vms),
             volumes,
+            consoles: Consoles::default(),
             storage,
             store,
             ledger,
@@ -374,7 +376,8 @@ async fn serve(
     drop((listener, router));
     app.faults.stop();
     app.vms.close().await;
-    let _ = timeout(GRACE, graceful.shutdown()).await;
+    let at_rest = async { join!(graceful.shutdown(), app.consoles.closed()) };
+    let _ = timeout(GRACE, at_rest).await;
     connections.shutdown().await;
 }
 

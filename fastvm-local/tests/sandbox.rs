@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use fastvm_local::sandbox::{
     ExecError, ExecSpec, Host, LaunchError, LaunchSpec, MountError, Process, Sandbox, Stdin,
+    Terminal, TerminalSize,
 };
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -1015,5 +1016,165 @@ async fn a_mount_that_cannot_be_made_says_why_and_changes_nothing() -> Result {
     vm.kill().await?;
     let ended = vm.mount(state.path(), "/mnt/a", false).await;
     assert!(matches!(ended, Err(MountError::Gone)));
+    Ok(())
+}
+
+const SIZE: TerminalSize = TerminalSize { cols: 80, rows: 24 };
+
+/// Reads until the text has come; gives all that came with it.
+async fn seen(terminal: &Terminal, text: &str) -> Result<String> {
+    let mut seen = Vec::new();
+    let reading = async {
+        loop {
+            let mut buffer = [0; 4096];
+            let length = terminal.read(&mut buffer).await?;
+            if length == 0 {
+                return Err(format!("closed before {text:?}").into());
+            }
+            seen.extend_from_slice(&buffer[..length]);
+            if String::from_utf8_lossy(&seen).contains(text) {
+                return Ok(());
+            }
+        }
+    };
+    let read = tokio::time::timeout(PATIENCE, reading).await;
+    let seen = String::from_utf8_lossy(&seen).into_owned();
+    let read: Result = read.unwrap_or_else(|_| Err(format!("{text:?} is not in {seen:?}").into()));
+    read.map(|()| seen)
+}
+
+async fn to_end(terminal: &Terminal) -> Result<String> {
+    let mut seen = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        match tokio::time::timeout(PATIENCE, terminal.read(&mut buffer)).await?? {
+            0 => return Ok(String::from_utf8_lossy(&seen).into_owned()),
+            length => seen.extend_from_slice(&buffer[..length]),
+        }
+    }
+}
+
+async fn shell(vm: &Sandbox) -> Result<Terminal> {
+    let mut spec = ExecSpec::new(["sh", "-i"]);
+    spec.env.insert("PS1".to_owned(), "> ".to_owned());
+    Ok(vm.terminal(spec, SIZE).await?)
+}
+
+#[tokio::test]
+async fn a_terminal_is_one_of_the_vm_and_as_large_as_told() -> Result {
+    let (_state, _host, vm) = vm().await?;
+    let line = "tty; stty size; read line; stty size; ls /dev/pts; exec 3</dev/tty && echo own";
+    let terminal = vm.terminal(script(line), SIZE).await?;
+    seen(&terminal, "/dev/pts/0\r\n24 80\r\n").await?;
+    terminal.resize(TerminalSize {
+        cols: 132,
+        rows: 43,
+    })?;
+    terminal.write_all(b"go\r").await?;
+    let rest = to_end(&terminal).await?;
+    assert!(rest.contains("43 132\r\n"), "{rest}");
+    assert!(rest.contains("own"), "{rest}");
+    assert_eq!(terminal.process().wait().await?.code(), 0);
+    let second = vm.terminal(script("tty"), SIZE).await?;
+    assert_eq!(to_end(&second).await?, "/dev/pts/1\r\n");
+    Ok(())
+}
+
+#[tokio::test]
+async fn ctrl_c_interrupts_the_foreground_and_not_the_shell() -> Result {
+    let (_state, _host, vm) = vm().await?;
+    let terminal = shell(&vm).await?;
+    terminal.write_all(b"sleep 1000\r").await?;
+    seen(&terminal, "sleep 1000").await?;
+    let mut is_running = false;
+    while !is_running {
+        is_running = sh(&vm, "pgrep -x sleep").await?.code == 0;
+    }
+    terminal.write_all(b"\x03").await?;
+    terminal.write_all(b"echo code $?\r").await?;
+    seen(&terminal, "code 130").await?;
+    terminal.write_all(b"exit 6\r").await?;
+    assert_eq!(terminal.process().wait().await?.code(), 6);
+    Ok(())
+}
+
+#[tokio::test]
+async fn jobs_are_stopped_and_taken_up_again() -> Result {
+    let (_state, _host, vm) = vm().await?;
+    let terminal = shell(&vm).await?;
+    seen(&terminal, "> ").await?;
+    terminal.write_all(b"cat\rfirst\r").await?;
+    seen(&terminal, "first\r\nfirst\r\n").await?;
+    terminal.write_all(b"\x1a").await?;
+    seen(&terminal, "Stopped").await?;
+    terminal.write_all(b"fg\r").await?;
+    seen(&terminal, "cat\r\n").await?;
+    terminal.write_all(b"second\r").await?;
+    seen(&terminal, "second\r\nsecond\r\n").await?;
+    terminal.write_all(b"\x04exit\r").await?;
+    to_end(&terminal).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_terminal_that_cannot_be_opened_says_why() -> Result {
+    let (_state, _host, vm) = vm().await?;
+    let none = vm.terminal(ExecSpec::new(["no-such-program"]), SIZE).await;
+    assert!(matches!(none, Err(ExecError::NotFound { .. })), "{none:?}");
+    vm.freeze().await?;
+    let frozen = vm.terminal(script("tty"), SIZE).await;
+    assert!(matches!(frozen, Err(ExecError::Frozen)), "{frozen:?}");
+    vm.kill().await?;
+    vm.ended().await;
+    let gone = vm.terminal(script("tty"), SIZE).await;
+    assert!(gone.is_err());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_hang_up_ends_what_runs_in_the_terminal() -> Result {
+    let (_state, _host, vm) = vm().await?;
+    for line in ["sleep 1000", "trap '' HUP; echo deaf; sleep 1000"] {
+        let terminal = vm
+            .terminal(script(&format!("echo up; {line}")), SIZE)
+            .await?;
+        seen(&terminal, "up").await?;
+        let pid = terminal.process().host_pid();
+        assert!(Path::new(&format!("/proc/{pid}")).exists());
+        drop(terminal);
+        until("the shell ends", || {
+            !Path::new(&format!("/proc/{pid}")).exists()
+        })
+        .await?;
+        assert_eq!(sh(&vm, "pgrep -x sleep").await?.code, 1);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_hang_up_waits_for_the_thaw() -> Result {
+    let (_state, _host, vm) = vm().await?;
+    let line = "trap 'touch /tmp/hung-up; exit' HUP; echo up; while :; do sleep 0.01; done";
+    let terminal = vm.terminal(script(line), SIZE).await?;
+    seen(&terminal, "up").await?;
+    let pid = terminal.process().host_pid();
+    vm.freeze().await?;
+    drop(terminal);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let state = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    assert!(state.contains(") T "), "{state}");
+    assert!(!vm.root().join("tmp/hung-up").exists());
+    vm.thaw().await?;
+    until("it hears of it", || vm.root().join("tmp/hung-up").exists()).await
+}
+
+#[tokio::test]
+async fn a_terminal_ends_with_its_vm() -> Result {
+    let (_state, _host, vm) = vm().await?;
+    let terminal = shell(&vm).await?;
+    seen(&terminal, "> ").await?;
+    vm.kill().await?;
+    to_end(&terminal).await?;
+    assert_eq!(terminal.process().wait().await?.signal(), Some(9));
     Ok(())
 }

@@ -13,6 +13,7 @@ use fastvm_api::Operation;
 use http::{Method, StatusCode};
 
 use crate::check::Check;
+use crate::console::Consoles;
 use crate::faults::{Faults, STORAGE_GET, STORAGE_PUT};
 use crate::quota::Ledger;
 use crate::ssh_keys::SshKeys;
@@ -52,6 +53,7 @@ const ORG_ID: &str = "org_local";
 pub(crate) struct App {
     pub(crate) vms: Arc<Vms>,
     pub(crate) volumes: Arc<Volumes>,
+    pub(crate) consoles: Consoles,
     pub(crate) storage: Storage,
     pub(crate) store: Arc<Store>,
     pub(crate) ledger: Arc<Ledger>,
@@ -101,7 +103,7 @@ fn operations() -> impl Iterator<Item = (&'static Operation, MethodFilter)> {
         })
 }
 
-/// All routes: those of the API's table, and signed storage.
+/// All routes: those of the API's table, signed storage, and the sockets of consoles.
 pub(crate) fn router(app: Arc<App>) -> Router {
     let check_key = from_fn_with_state(Arc::clone(&app), auth::check_key);
     let with_faults = |operation| from_fn_with_state((Arc::clone(&app), operation), faults::apply);
@@ -138,9 +140,12 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         let route = route.route_layer(check_key.clone());
         route.fallback(wrong_method.clone())
     });
+    let consoles =
+        get(console::open).fallback(|| async { ApiError::from(StatusCode::METHOD_NOT_ALLOWED) });
     router
         .merge(fault_routes)
         .route(&format!("{PREFIX}/{{vm_id}}/{{key}}"), objects)
+        .route(&unnamed_parameters(console::PATH), consoles)
         .fallback(unknown_path)
         .layer(from_fn(log::log))
         .with_state(app)

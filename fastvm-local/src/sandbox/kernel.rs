@@ -22,6 +22,8 @@ use nix::unistd;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use super::TerminalSize;
+
 /// What a copy of this process was doing when it failed, or what it has to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -54,9 +56,10 @@ pub(super) enum Stage {
     Mount,
     /// Not a failure if the errno is 0.
     Unmount,
+    Terminal,
 }
 
-const STAGES: [Stage; 21] = [
+const STAGES: [Stage; 22] = [
     Stage::Descriptors,
     Stage::Identity,
     Stage::PrivateMounts,
@@ -78,6 +81,7 @@ const STAGES: [Stage; 21] = [
     Stage::Target,
     Stage::Mount,
     Stage::Unmount,
+    Stage::Terminal,
 ];
 
 /// One message on the status pipe.
@@ -462,6 +466,9 @@ pub(super) enum Task<'a> {
         cwd: &'a CStr,
         /// `chown` answers 0 without doing anything: only one user id exists here.
         fake_chown: bool,
+        /// All three standard descriptors are a new terminal of the VM, of this size. The server's
+        /// side of it is sent over the socket that is standard input until then.
+        terminal: Option<TerminalSize>,
     },
     /// One signal to every process but process 1. The kernel does it in one go: a fork under way
     /// gets it as well.
@@ -537,11 +544,14 @@ fn run_task(plan: &Join<'_>) -> Failure {
             image,
             cwd,
             fake_chown,
+            terminal,
         } => {
             let ready = || -> Result<(), Failure> {
                 unistd::setsid().map_err(at(Stage::Session))?;
                 become_root(plan.clear_groups).map_err(at(Stage::Identity))?;
-                if plan.stdin.is_none() {
+                if let Some(size) = terminal {
+                    take_terminal(size).map_err(at(Stage::Terminal))?;
+                } else if plan.stdin.is_none() {
                     let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC;
                     let null = nix::fcntl::open(c"/dev/null", flags, Mode::empty())
                         .map_err(at(Stage::Stdin))?;
@@ -654,6 +664,123 @@ fn open_folder(above: OwnedFd, name: &CStr, make: bool) -> Result<OwnedFd, Errno
         }
         opened => opened,
     }
+}
+
+/// Makes a new terminal of the VM the controlling one of this session and its standard
+/// descriptors, and gives the server its side over the socket that is standard input before.
+fn take_terminal(size: TerminalSize) -> Result<(), Errno> {
+    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    // The server waits for many terminals at once and must not be held up by one.
+    let outside = nix::fcntl::open(c"/dev/pts/ptmx", flags | OFlag::O_NONBLOCK, Mode::empty())?;
+    let lock: c_int = 0;
+    // SAFETY: the call reads one `int`, which outlives it.
+    Errno::result(unsafe {
+        libc::ioctl(outside.as_raw_fd(), libc::TIOCSPTLCK, ptr::from_ref(&lock))
+    })?;
+    // SAFETY: a plain number is passed. No path is looked up, which the VM might have changed.
+    let inside = Errno::result(unsafe {
+        libc::ioctl(outside.as_raw_fd(), libc::TIOCGPTPEER, flags.bits())
+    })?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    let inside = unsafe { OwnedFd::from_raw_fd(inside) };
+    resize(outside.as_fd(), size)?;
+    // SAFETY: plain numbers are passed.
+    Errno::result(unsafe { libc::ioctl(inside.as_raw_fd(), libc::TIOCSCTTY, 0) })?;
+    // SAFETY: standard input is open; nothing else owns it in this process.
+    let server = unsafe { BorrowedFd::borrow_raw(libc::STDIN_FILENO) };
+    send_descriptor(server, outside.as_fd())?;
+    unistd::dup2_stdin(&inside)?;
+    unistd::dup2_stdout(&inside)?;
+    unistd::dup2_stderr(&inside)
+}
+
+/// Tells a terminal its size; the programs in it hear of a change.
+pub(super) fn resize(terminal: BorrowedFd<'_>, size: TerminalSize) -> Result<(), Errno> {
+    let size = libc::winsize {
+        ws_row: size.rows,
+        ws_col: size.cols,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    // SAFETY: the call reads one `winsize`, which outlives it.
+    let resized =
+        unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSWINSZ, ptr::from_ref(&size)) };
+    Errno::result(resized).map(drop)
+}
+
+/// Room for a control message with one descriptor, aligned as its header wants it.
+#[repr(C)]
+union Ancillary {
+    _header: libc::cmsghdr,
+    bytes: [u8; 64],
+}
+
+/// The length of a control message with one descriptor.
+fn ancillary_length() -> usize {
+    // SAFETY: it only computes.
+    let length = unsafe { libc::CMSG_SPACE(size_of::<RawFd>() as c_uint) } as usize;
+    debug_assert!(length <= size_of::<Ancillary>());
+    length
+}
+
+/// Calls `call` with a message of one byte that has room for one descriptor.
+fn with_message<T>(call: impl FnOnce(&mut libc::msghdr) -> T) -> T {
+    let mut byte = 0u8;
+    let mut data = libc::iovec {
+        iov_base: ptr::from_mut(&mut byte).cast(),
+        iov_len: 1,
+    };
+    let mut ancillary = Ancillary { bytes: [0; 64] };
+    // SAFETY: all fields may be zero: null pointers with lengths of zero.
+    let mut message: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
+    message.msg_iov = &mut data;
+    message.msg_iovlen = 1;
+    message.msg_control = ptr::from_mut(&mut ancillary).cast();
+    message.msg_controllen = ancillary_length() as _;
+    call(&mut message)
+}
+
+/// Sends a copy of a descriptor, without allocating.
+fn send_descriptor(socket: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    with_message(|message| {
+        // SAFETY: the message has room for one header with one descriptor behind it, zeroed and
+        // aligned; all pointers in it outlive the call.
+        let sent = unsafe {
+            let header = libc::CMSG_FIRSTHDR(message);
+            (*header).cmsg_level = libc::SOL_SOCKET;
+            (*header).cmsg_type = libc::SCM_RIGHTS;
+            (*header).cmsg_len = libc::CMSG_LEN(size_of::<RawFd>() as c_uint) as _;
+            ptr::write_unaligned(libc::CMSG_DATA(header).cast(), fd.as_raw_fd());
+            libc::sendmsg(socket.as_raw_fd(), message, libc::MSG_NOSIGNAL)
+        };
+        Errno::result(sent).map(drop)
+    })
+}
+
+/// Receives a descriptor; `None` if the other end was closed without sending one.
+pub(super) fn receive_descriptor(socket: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Errno> {
+    with_message(|message| {
+        loop {
+            // SAFETY: all pointers in the message outlive the call.
+            let received =
+                unsafe { libc::recvmsg(socket.as_raw_fd(), message, libc::MSG_CMSG_CLOEXEC) };
+            match Errno::result(received) {
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno),
+                Ok(_) => break,
+            }
+        }
+        // SAFETY: the kernel has filled the message, and a header it gives is whole. Of rights the
+        // room allows just one descriptor, which is new and ours.
+        unsafe {
+            let header = libc::CMSG_FIRSTHDR(message);
+            let is_descriptor = !header.is_null()
+                && (*header).cmsg_level == libc::SOL_SOCKET
+                && (*header).cmsg_type == libc::SCM_RIGHTS;
+            Ok(is_descriptor
+                .then(|| OwnedFd::from_raw_fd(ptr::read_unaligned(libc::CMSG_DATA(header).cast()))))
+        }
+    })
 }
 
 enum Side {
@@ -961,6 +1088,14 @@ pub(super) async fn readable(fd: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: the borrow keeps the descriptor open, and the same, longer than `fd` lives.
     let fd = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }?;
     fd.readable().await.map(drop)
+}
+
+/// Registers a descriptor that does not block with the runtime.
+///
+/// Must be called within the runtime.
+pub(super) fn watched(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: the descriptor is owned, so it stays open; nobody puts another one in its place.
+    Ok(unsafe { AsyncFd::register(fd) }?)
 }
 
 /// How a child ended.

@@ -27,7 +27,7 @@
 //!
 //! How it is built: `probe` finds out what this machine can do, and says what is missing; `root`
 //! furnishes a VM's root directory; `instance` keeps the directories of one server and sweeps those
-//! of dead ones; `vm` and `process` are what runs; `kernel` is the only module with unsafe code.
+//! of dead ones; `vm`, `process` and `terminal` are what runs; `kernel` is the only module with unsafe code.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -52,6 +52,8 @@ mod remove;
 #[cfg(target_os = "linux")]
 mod root;
 #[cfg(target_os = "linux")]
+mod terminal;
+#[cfg(target_os = "linux")]
 mod vm;
 
 #[cfg(not(target_os = "linux"))]
@@ -66,8 +68,10 @@ pub use process::{Input, Output, Process};
 pub(crate) use remove::remove_tree;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use std::fs::remove_dir_all as remove_tree;
+#[cfg(target_os = "linux")]
+pub use terminal::Terminal;
 #[cfg(not(target_os = "linux"))]
-pub use unsupported::{Host, Input, Output, Process, Sandbox};
+pub use unsupported::{Host, Input, Output, Process, Sandbox, Terminal};
 #[cfg(target_os = "linux")]
 pub use vm::Sandbox;
 
@@ -154,6 +158,15 @@ pub enum Stdin {
     Bytes(Vec<u8>),
     /// What is written to [`Process::stdin`], until that is dropped.
     Piped,
+}
+
+/// How large a terminal is, in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TerminalSize {
+    /// Characters in a line.
+    pub cols: u16,
+    /// Lines.
+    pub rows: u16,
 }
 
 /// How a command ended.

@@ -161,7 +161,7 @@ impl Child {
         }
     }
 
-    async fn kill_session(&self) -> io::Result<()> {
+    pub(super) async fn kill_session(&self) -> io::Result<()> {
         // Held while signals are sent: so the numbers stay ours.
         let reaped = Arc::clone(&self.reaped).lock_owned().await;
         if *reaped {

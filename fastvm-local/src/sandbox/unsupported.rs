@@ -9,7 +9,9 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{ExecError, ExecSpec, Exit, LaunchError, LaunchSpec, MountError, ProbeError};
+use super::{
+    ExecError, ExecSpec, Exit, LaunchError, LaunchSpec, MountError, ProbeError, TerminalSize,
+};
 
 /// A machine on which VMs can be launched: not this one.
 #[derive(Clone, Debug)]
@@ -89,6 +91,15 @@ impl Sandbox {
     }
 
     /// Cannot be called.
+    pub async fn terminal(
+        &self,
+        _spec: ExecSpec,
+        _size: TerminalSize,
+    ) -> Result<Terminal, ExecError> {
+        match self.0 {}
+    }
+
+    /// Cannot be called.
     pub fn is_alive(&self) -> bool {
         match self.0 {}
     }
@@ -145,6 +156,32 @@ impl Process {
     /// Cannot be called.
     pub async fn kill(&self) -> io::Result<()> {
         match self.never {}
+    }
+}
+
+/// A terminal of a VM: none exists here.
+#[derive(Debug)]
+pub struct Terminal(Infallible);
+
+impl Terminal {
+    /// Cannot be called.
+    pub fn process(&self) -> &Process {
+        match self.0 {}
+    }
+
+    /// Cannot be called.
+    pub async fn read(&self, _buffer: &mut [u8]) -> io::Result<usize> {
+        match self.0 {}
+    }
+
+    /// Cannot be called.
+    pub async fn write_all(&self, _bytes: &[u8]) -> io::Result<()> {
+        match self.0 {}
+    }
+
+    /// Cannot be called.
+    pub fn resize(&self, _size: TerminalSize) -> io::Result<()> {
+        match self.0 {}
     }
 }
 

@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -17,6 +18,8 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use tokio::io::AsyncWriteExt;
 use tokio::runtime::Handle;
+use tokio::select;
+use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 
 use super::identity::Identity;
@@ -26,7 +29,10 @@ use super::probe::Shared;
 use super::process::{Child, Input, Output, Process};
 use super::remove::remove_tree;
 use super::root::{self, PATH};
-use super::{ExecError, ExecSpec, LaunchError, LaunchSpec, MountError, Stdin, procfs};
+use super::terminal::Terminal;
+use super::{
+    ExecError, ExecSpec, LaunchError, LaunchSpec, MountError, Stdin, TerminalSize, procfs,
+};
 
 /// How long a process may take to stop when the VM is frozen.
 const FREEZE_LIMIT: Duration = Duration::from_secs(5);
@@ -54,7 +60,7 @@ pub struct Sandbox {
     removed: AtomicBool,
 }
 
-struct Vm {
+pub(super) struct Vm {
     /// Held until the directory is out of the way.
     claim: Claim,
     root: PathBuf,
@@ -63,6 +69,14 @@ struct Vm {
     pid_namespace: u64,
     /// Whether the VM is frozen. Held for reading while a command starts.
     frozen: RwLock<bool>,
+    thawed: Notify,
+}
+
+/// What runs, laid out for the kernel.
+struct Command {
+    program: String,
+    cwd: CString,
+    image: Image,
 }
 
 /// The right to the directory of an id, for one VM at a time.
@@ -210,6 +224,26 @@ impl Sandbox {
         unmounted
             .await
             .unwrap_or_else(|error| Err(mount_fault("wait for its end", io::Error::other(error))))
+    }
+
+    /// Starts a command on a new terminal of the VM, which is its controlling terminal; what
+    /// [`ExecSpec::stdin`] says does not count.
+    ///
+    /// Dropping the future before it is done hangs the terminal up.
+    ///
+    /// # Errors
+    ///
+    /// As for [`exec`](Self::exec).
+    pub async fn terminal(
+        &self,
+        spec: ExecSpec,
+        size: TerminalSize,
+    ) -> Result<Terminal, ExecError> {
+        let vm = Arc::clone(&self.vm);
+        let started = spawn_blocking(move || vm.terminal(&spec, size));
+        started
+            .await
+            .unwrap_or_else(|error| Err(exec_fault("wait for its start", io::Error::other(error))))
     }
 
     /// Whether the VM runs (or is frozen), and can take commands.
@@ -400,6 +434,7 @@ impl Launched {
             pid_namespace: procfs::pid_namespace(self.pid).unwrap_or_default(),
             init: Child::watch(self.pid, self.pidfd),
             frozen: RwLock::new(false),
+            thawed: Notify::new(),
         };
         let (vm, runtime) = (Arc::new(vm), Handle::current());
         (
@@ -567,6 +602,65 @@ impl Vm {
     }
 
     fn exec(&self, spec: ExecSpec) -> Result<Process, ExecError> {
+        let command = self.command(&spec)?;
+        let (stdin, stdin_inside) = match spec.stdin {
+            Stdin::Null => (None, None),
+            Stdin::Bytes(_) | Stdin::Piped => {
+                let (reader, writer) =
+                    pipe().map_err(|source| exec_fault("make a pipe", source))?;
+                (Some(writer), Some(reader))
+            }
+        };
+        let (stdout, stdout_inside) = pipe().map_err(|source| exec_fault("make a pipe", source))?;
+        let (stderr, stderr_inside) = pipe().map_err(|source| exec_fault("make a pipe", source))?;
+
+        // Before the process is there: if one of these fails, nothing has to be taken back.
+        let watched = |source| exec_fault("watch a pipe", source);
+        let mut stdin = stdin.map(Input::new).transpose().map_err(watched)?;
+        let stdout = Output::new(stdout).map_err(watched)?;
+        let stderr = Output::new(stderr).map_err(watched)?;
+
+        let stdio = [
+            stdin_inside.as_ref().map(AsFd::as_fd),
+            Some(stdout_inside.as_fd()),
+            Some(stderr_inside.as_fd()),
+        ];
+        let child = self.start(&command, &spec, None, stdio)?;
+        if let Stdin::Bytes(bytes) = spec.stdin
+            && let Some(mut input) = stdin.take()
+        {
+            // A program that does not read to the end has its reasons: its exit code tells.
+            tokio::spawn(async move { input.write_all(&bytes).await });
+        }
+        Ok(Process {
+            stdin,
+            stdout: Some(stdout),
+            stderr: Some(stderr),
+            child,
+        })
+    }
+
+    fn terminal(
+        self: Arc<Self>,
+        spec: &ExecSpec,
+        size: TerminalSize,
+    ) -> Result<Terminal, ExecError> {
+        let command = self.command(spec)?;
+        let no_socket = |source| exec_fault("make a socket", source);
+        let (socket, inside) = UnixStream::pair().map_err(no_socket)?;
+        let inside = above_standard(inside.into()).map_err(no_socket)?;
+        let stdio = [Some(inside.as_fd()), None, None];
+        let child = self.start(&command, spec, Some(size), stdio)?;
+        drop(inside);
+        let terminal = kernel::receive_descriptor(socket.as_fd())
+            .map_err(|errno| exec_fault("receive the terminal", errno.into()))?
+            .ok_or(ExecError::Gone)?;
+        Terminal::new(self, terminal, child)
+            .map_err(|source| exec_fault("watch the terminal", source))
+    }
+
+    /// Lays out what runs, as far as it needs no descriptor.
+    fn command(&self, spec: &ExecSpec) -> Result<Command, ExecError> {
         let invalid = |what: String| ExecError::Invalid { what };
         let cannot_pass =
             |what: String| move || invalid(format!("{what} cannot be passed to a program"));
@@ -590,64 +684,42 @@ impl Vm {
             .iter()
             .filter_map(|(name, value)| c_string(format!("{name}={value}")))
             .collect();
-        let image = Image::new(candidates, argv, env);
-        let task = Task::Exec {
-            image: &image,
-            cwd: &cwd,
-            fake_chown: self.claim.host.identity.single_id,
-        };
-
-        let (stdin, stdin_inside) = match spec.stdin {
-            Stdin::Null => (None, None),
-            Stdin::Bytes(_) | Stdin::Piped => {
-                let (reader, writer) =
-                    pipe().map_err(|source| exec_fault("make a pipe", source))?;
-                (Some(writer), Some(reader))
-            }
-        };
-        let (stdout, stdout_inside) = pipe().map_err(|source| exec_fault("make a pipe", source))?;
-        let (stderr, stderr_inside) = pipe().map_err(|source| exec_fault("make a pipe", source))?;
-
-        // Before the process is there: if one of these fails, nothing has to be taken back.
-        let watched = |source| exec_fault("watch a pipe", source);
-        let mut stdin = stdin.map(Input::new).transpose().map_err(watched)?;
-        let stdout = Output::new(stdout).map_err(watched)?;
-        let stderr = Output::new(stderr).map_err(watched)?;
-
-        let child = {
-            let frozen = self.frozen.read().unwrap_or_else(PoisonError::into_inner);
-            if *frozen {
-                return Err(ExecError::Frozen);
-            }
-            let stdio = [
-                stdin_inside.as_ref().map(AsFd::as_fd),
-                Some(stdout_inside.as_fd()),
-                Some(stderr_inside.as_fd()),
-            ];
-            let (pid, pidfd, reports) = self.join(task, stdio)?;
-            match reports
-                .iter()
-                .find_map(|report| exec_error(report, &program, &spec.cwd))
-            {
-                None => Child::watch(pid, pidfd),
-                Some(error) => {
-                    let _ = kernel::wait(pidfd.as_fd(), Wait::Reap);
-                    return Err(error);
-                }
-            }
-        };
-        if let Stdin::Bytes(bytes) = spec.stdin
-            && let Some(mut input) = stdin.take()
-        {
-            // A program that does not read to the end has its reasons: its exit code tells.
-            tokio::spawn(async move { input.write_all(&bytes).await });
-        }
-        Ok(Process {
-            stdin,
-            stdout: Some(stdout),
-            stderr: Some(stderr),
-            child,
+        Ok(Command {
+            program,
+            cwd,
+            image: Image::new(candidates, argv, env),
         })
+    }
+
+    /// Starts a command, unless the VM is frozen.
+    fn start(
+        &self,
+        command: &Command,
+        spec: &ExecSpec,
+        terminal: Option<TerminalSize>,
+        stdio: [Option<BorrowedFd<'_>>; 3],
+    ) -> Result<Arc<Child>, ExecError> {
+        let task = Task::Exec {
+            image: &command.image,
+            cwd: &command.cwd,
+            fake_chown: self.claim.host.identity.single_id,
+            terminal,
+        };
+        let frozen = self.frozen.read().unwrap_or_else(PoisonError::into_inner);
+        if *frozen {
+            return Err(ExecError::Frozen);
+        }
+        let (pid, pidfd, reports) = self.join(task, stdio)?;
+        match reports
+            .iter()
+            .find_map(|report| exec_error(report, &command.program, &spec.cwd))
+        {
+            None => Ok(Child::watch(pid, pidfd)),
+            Some(error) => {
+                let _ = kernel::wait(pidfd.as_fd(), Wait::Reap);
+                Err(error)
+            }
+        }
     }
 
     fn environment(&self, additions: &BTreeMap<String, String>) -> BTreeMap<String, String> {
@@ -763,7 +835,34 @@ impl Vm {
         let mut frozen = self.frozen.write().unwrap_or_else(PoisonError::into_inner);
         self.signal_all(Signal::SIGCONT)?;
         *frozen = false;
+        self.thawed.notify_waiters();
         Ok(())
+    }
+
+    /// Closes a terminal, once the VM is not frozen: the hang-up wakes up who is stopped.
+    pub(super) async fn hang_up(self: Arc<Self>, terminal: impl Send + 'static) {
+        let mut terminal = Some(terminal);
+        loop {
+            let mut thawed = pin!(self.thawed.notified());
+            thawed.as_mut().enable();
+            let vm = Arc::clone(&self);
+            let closed = spawn_blocking(move || {
+                let frozen = vm.frozen.read().unwrap_or_else(PoisonError::into_inner);
+                if *frozen {
+                    return terminal;
+                }
+                drop(terminal);
+                None
+            });
+            terminal = closed.await.ok().flatten();
+            if terminal.is_none() {
+                return;
+            }
+            select! {
+                () = thawed => {}
+                _ = self.init.wait() => return,
+            }
+        }
     }
 
     async fn kill(&self) -> io::Result<()> {
@@ -813,6 +912,7 @@ fn exec_error(report: &Report, program: &str, cwd: &str) -> Option<ExecError> {
         },
         Stage::Identity => exec_fault("become root in the VM", source),
         Stage::Stdin => exec_fault("open /dev/null", source),
+        Stage::Terminal => exec_fault("open a terminal in the VM", source),
         Stage::Restrict => exec_fault("limit its capabilities", source),
         other => exec_fault(&format!("start it ({other:?})"), source),
     })

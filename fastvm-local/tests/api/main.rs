@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 
 mod commands;
+mod console;
 mod faults;
 mod files;
 mod firewall;

@@ -23,6 +23,7 @@ const SERVED: &[&str] = &[
     "registerService",
     "updateService",
     "deleteService",
+    "createConsoleToken",
     "presignFile",
     "fetchFileToVm",
     "listVolumes",
