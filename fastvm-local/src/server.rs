@@ -306,7 +306,14 @@ impl ServerBuilder {
         let storage = Storage::new(base_url.clone(), objects.clone(), self.url_lifetime);
         let records = Table::load(&store).map_err(unusable)?;
         let (expired, expiring) = unbounded_channel();
-        let vms = Vms::new(host, self.boot_delay, Arc::clone(&ledger), records, expired);
+        let vms = Vms::new(
+            host,
+            self.boot_delay,
+            Arc::clone(&ledger),
+            records,
+            Arc::clone(&volumes),
+            expired,
+        );
         let kept = Arc::downgrade(&store);
         let app = Arc::new(App {
             vms: Arc::new(vms),

@@ -16,6 +16,7 @@ use crate::quota::{Ledger, Quota, QuotaExceeded, Share};
 use crate::sandbox::{Host, LaunchError, LaunchSpec, Sandbox};
 use crate::services::Services;
 use crate::store::{Record, Table};
+use crate::volumes::Volumes;
 
 /// How long after a VM could not be paused its TTL tries again.
 const TTL_RETRY: Duration = Duration::from_secs(1);
@@ -39,6 +40,7 @@ pub(crate) struct Vms {
     boot_delay: Duration,
     ledger: Arc<Ledger>,
     records: Arc<Table<Vm>>,
+    volumes: Arc<Volumes>,
     /// Takes the VMs that their TTL deletes.
     expired: UnboundedSender<Arc<Machine>>,
     registry: Mutex<Registry>,
@@ -118,6 +120,7 @@ impl Vms {
         boot_delay: Duration,
         ledger: Arc<Ledger>,
         records: Table<Vm>,
+        volumes: Arc<Volumes>,
         expired: UnboundedSender<Arc<Machine>>,
     ) -> Self {
         let vms = Self {
@@ -125,6 +128,7 @@ impl Vms {
             boot_delay,
             ledger,
             records: Arc::new(records),
+            volumes,
             expired,
             registry: Mutex::default(),
         };
@@ -213,6 +217,7 @@ impl Vms {
             }
             Boot::Normal | Boot::Slow(_) => match self.host.launch(spec).await {
                 Ok(sandbox) => {
+                    self.volumes.mount_in(&machine, &sandbox).await;
                     machine.run(sandbox);
                     Ok(())
                 }
@@ -369,6 +374,12 @@ impl Machine {
             .map_err(|_| state.view().status)
     }
 
+    /// The place where commands run, be it frozen.
+    pub(crate) fn alive(&self) -> Option<Arc<Sandbox>> {
+        let sandbox = lock(&self.state).sandbox.clone();
+        sandbox.filter(|sandbox| sandbox.is_alive())
+    }
+
     /// Whether it has been deleted.
     pub(crate) fn is_gone(&self) -> bool {
         self.gone.is_cancelled()
@@ -503,6 +514,7 @@ impl Machine {
         let mut state = lock(&self.state);
         if !self.is_gone() {
             state.vm.status = VmStatus::Error;
+            state.vm.volumes.clear();
             state.share = None;
             self.settle(&mut state);
         }
@@ -603,6 +615,7 @@ fn stop(vm: &mut Vm) {
     vm.expires_at_ms = None;
     vm.ttl_remaining_ms = None;
     vm.paused_at = None;
+    vm.volumes.clear();
 }
 
 /// Starts the countdown of the VM's TTL anew, if it has one: of a running VM now, of a paused one

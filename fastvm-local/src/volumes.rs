@@ -4,6 +4,7 @@
 //! they do not outlive the server either.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -11,21 +12,27 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use fastvm_api::types::{
-    AccessMode, CreateVolumeRequest, MountStatus, UpdateVolumeRequest, Vm, VmStatus, Volume,
-    VolumeAttachmentItem, VolumeAttachmentItemWithVm, VolumeStatus,
+    AccessMode, AttachVolumeRequest, CreateVolumeRequest, FailedVolumeAttachment, MountStatus,
+    UpdateVolumeRequest, Vm, VmStatus, Volume, VolumeAttachmentItem, VolumeAttachmentItemWithVm,
+    VolumeStatus,
 };
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
+use crate::exec::with_cause;
 use crate::quota::{Ledger, Quota, QuotaExceeded, Share};
+use crate::sandbox::{MountError, Sandbox};
 use crate::store::{Record, Store, StoreError, Table};
-use crate::vms::{self, Vms};
+use crate::vms::{self, Machine, NotChanged, Vms};
 use crate::{rules, sandbox};
 
 /// Where the folders of volumes are, among the data of the store.
 const DATA: &str = "volumes";
 
 const ID_DIGITS: usize = 22;
+
+/// How long the name of a folder may be.
+const MOST_NAME_BYTES: usize = 255;
 
 const BYTES_PER_GIB: u64 = 1 << 30;
 
@@ -63,12 +70,32 @@ pub(crate) enum Refused {
     /// The request itself is at fault.
     Invalid(String),
     NoSuchVolume,
+    NotAttached,
     /// The volume is being created or deleted.
     NotReady,
     /// The request does not go with what is there.
     Conflict(String),
     Quota(QuotaExceeded),
+    Vm(NotChanged),
+    Mount(MountError),
     Io(io::Error),
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid(text) | Self::Conflict(text) => f.write_str(text),
+            Self::NoSuchVolume => f.write_str("no such volume"),
+            Self::NotAttached => f.write_str("the volume is not attached to the VM"),
+            Self::NotReady => f.write_str("VOL_NOT_READY"),
+            Self::Quota(error) => error.fmt(f),
+            Self::Vm(_) => f.write_str("the VM cannot be changed"),
+            Self::Mount(MountError::Busy) => f.write_str("guest_umount_busy"),
+            Self::Mount(error @ MountError::InTheWay { .. }) => write!(f, "mountPath: {error}"),
+            Self::Mount(error) => f.write_str(&with_cause(error)),
+            Self::Io(error) => f.write_str(&with_cause(error)),
+        }
+    }
 }
 
 impl From<io::Error> for Refused {
@@ -80,6 +107,18 @@ impl From<io::Error> for Refused {
 impl From<QuotaExceeded> for Refused {
     fn from(error: QuotaExceeded) -> Self {
         Self::Quota(error)
+    }
+}
+
+impl From<NotChanged> for Refused {
+    fn from(error: NotChanged) -> Self {
+        Self::Vm(error)
+    }
+}
+
+impl From<MountError> for Refused {
+    fn from(error: MountError) -> Self {
+        Self::Mount(error)
     }
 }
 
@@ -219,6 +258,126 @@ impl Volumes {
         Ok(())
     }
 
+    /// Mounts a volume in a running VM; in a paused one it is mounted on resume. It is done even if
+    /// this future is dropped.
+    pub(crate) async fn attach(
+        self: &Arc<Self>,
+        machine: &Arc<Machine>,
+        request: AttachVolumeRequest,
+    ) -> Result<VolumeAttachmentItem, Refused> {
+        let item = asked(request).map_err(Refused::Invalid)?;
+        let (volumes, machine) = (Arc::clone(self), Arc::clone(machine));
+        to_its_end(async move {
+            let _life = machine.turn().await;
+            let _turn = volumes.turn.lock().await;
+            volumes.attach_now(&machine, item).await
+        })
+        .await
+    }
+
+    /// The same, for who has both turns.
+    async fn attach_now(
+        &self,
+        machine: &Arc<Machine>,
+        mut item: VolumeAttachmentItem,
+    ) -> Result<VolumeAttachmentItem, Refused> {
+        let volume = self.ready(&item.volume_id)?;
+        let vm = machine.view();
+        if !matches!(vm.status, VmStatus::Running | VmStatus::Paused) {
+            return Err(Refused::Conflict(format!(
+                "the VM is not running: {}",
+                vm.status
+            )));
+        }
+        if let Some(clash) = clash(&vm.volumes, &item) {
+            return Err(Refused::Conflict(clash));
+        }
+        item.read_only = Some(is_read_only(&volume, &item));
+        show(machine, &item)?;
+        let Ok(sandbox) = machine.running() else {
+            return Ok(item);
+        };
+        if let Err(refused) = self.mount(&sandbox, &mut item).await {
+            hide(machine, &item.volume_id)?;
+            return Err(refused);
+        }
+        show(machine, &item)?;
+        Ok(item)
+    }
+
+    /// Takes a volume from a VM, unless the VM uses it. It is done even if this future is dropped.
+    pub(crate) async fn detach(
+        self: &Arc<Self>,
+        machine: &Arc<Machine>,
+        id: &str,
+    ) -> Result<(), Refused> {
+        let (volumes, machine, id) = (Arc::clone(self), Arc::clone(machine), id.to_owned());
+        to_its_end(async move {
+            let _life = machine.turn().await;
+            let _turn = volumes.turn.lock().await;
+            let vm = machine.view();
+            let item = attachment(&vm, &id).ok_or(Refused::NotAttached)?;
+            if item.mount_status == MountStatus::Mounted
+                && let Some(sandbox) = machine.alive()
+            {
+                match sandbox.unmount(&item.mount_path).await {
+                    // Its mounts have ended with it.
+                    Ok(()) | Err(MountError::Gone) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            hide(&machine, &id)
+        })
+        .await
+    }
+
+    /// Mounts what was attached to a VM while it was paused: to be called when it has been resumed.
+    pub(crate) async fn mount_pending(&self, machine: &Arc<Machine>) {
+        let _life = machine.turn().await;
+        if let Ok(sandbox) = machine.running() {
+            self.mount_in(machine, &sandbox).await;
+        }
+    }
+
+    /// Mounts all that is pending in a VM. What cannot be mounted is `failed` then.
+    pub(crate) async fn mount_in(&self, machine: &Arc<Machine>, sandbox: &Sandbox) {
+        let _turn = self.turn.lock().await;
+        let mut items = machine.view().volumes;
+        items.retain(|item| item.mount_status == MountStatus::Pending);
+        for mut item in items {
+            if let Err(refused) = self.mount(sandbox, &mut item).await {
+                item.mount_status = MountStatus::Failed;
+                item.status_message = Some(refused.to_string());
+            }
+            if show(machine, &item).is_err() {
+                // It has been deleted.
+                return;
+            }
+        }
+    }
+
+    async fn mount(
+        &self,
+        sandbox: &Sandbox,
+        item: &mut VolumeAttachmentItem,
+    ) -> Result<(), Refused> {
+        let volume = self.ready(&item.volume_id)?;
+        let read_only = is_read_only(&volume, item);
+        item.read_only = Some(read_only);
+        let folder = self.folder_of(&volume.id);
+        sandbox.mount(folder, &item.mount_path, read_only).await?;
+        item.mount_status = MountStatus::Mounted;
+        Ok(())
+    }
+
+    fn ready(&self, id: &str) -> Result<Volume, Refused> {
+        let volume = self.table.get(id).ok_or(Refused::NoSuchVolume)?;
+        match volume.status {
+            VolumeStatus::Ready => Ok(volume),
+            _ => Err(Refused::NotReady),
+        }
+    }
+
     fn remove_soon(self: &Arc<Self>, id: String, delay: Duration) {
         self.later(delay, move |volumes| {
             sandbox::remove_tree(&volumes.folder_of(&id))?;
@@ -320,6 +479,106 @@ impl Volumes {
     }
 }
 
+/// Does something whether somebody waits for it or not.
+async fn to_its_end<T: Send + 'static>(
+    act: impl Future<Output = Result<T, Refused>> + Send + 'static,
+) -> Result<T, Refused> {
+    tokio::spawn(act).await.map_err(io::Error::other)?
+}
+
+/// What a launch shall attach, to be mounted at the end of the boot.
+pub(crate) fn asked_at_launch(
+    requests: Vec<AttachVolumeRequest>,
+) -> Result<Vec<VolumeAttachmentItem>, String> {
+    let mut items = Vec::new();
+    for (place, request) in requests.into_iter().enumerate() {
+        let at_place = |text| format!("volumes[{place}].{text}");
+        let item = asked(request).map_err(at_place)?;
+        if let Some(clash) = clash(&items, &item) {
+            return Err(at_place(clash));
+        }
+        items.push(item);
+    }
+    Ok(items)
+}
+
+/// Takes the attachments that have failed from a VM that was launched.
+pub(crate) fn take_failed(
+    machine: &Arc<Machine>,
+) -> Result<(Vm, Vec<FailedVolumeAttachment>), NotChanged> {
+    let is_failed = |item: &VolumeAttachmentItem| item.mount_status == MountStatus::Failed;
+    let failed = machine.view().volumes.into_iter().filter(is_failed);
+    let failed = failed.map(|item| {
+        let message = item.status_message.unwrap_or_default();
+        FailedVolumeAttachment::new(item.volume_id, item.mount_path, message)
+    });
+    let failed: Vec<_> = failed.collect();
+    if failed.is_empty() {
+        return Ok((machine.view(), failed));
+    }
+    let vm = machine.change(|vm| vm.volumes.retain(|item| !is_failed(item)))?;
+    Ok((vm, failed))
+}
+
+fn asked(request: AttachVolumeRequest) -> Result<VolumeAttachmentItem, String> {
+    let path = mount_path(&request.mount_path)?;
+    let mut item = VolumeAttachmentItem::new(request.volume_id, path, MountStatus::Pending);
+    item.read_only = Some(request.read_only.unwrap_or(false));
+    Ok(item)
+}
+
+/// The path without what changes nothing in it.
+fn mount_path(asked: &str) -> Result<String, String> {
+    let names: Vec<&str> = asked
+        .split('/')
+        .filter(|name| !matches!(*name, "" | "."))
+        .collect();
+    let is_below = matches!(names.as_slice(), ["mnt" | "data", _, ..]);
+    let is_plain = asked.starts_with('/') && !names.contains(&"..") && !asked.contains('\0');
+    if !is_below || !is_plain || names.iter().any(|name| name.len() > MOST_NAME_BYTES) {
+        return Err(format!(
+            "mountPath: {asked:?} is not an absolute path below /mnt/ or /data/ without .."
+        ));
+    }
+    Ok(format!("/{}", names.join("/")))
+}
+
+/// Why an attachment does not go with those that are there.
+fn clash(items: &[VolumeAttachmentItem], new: &VolumeAttachmentItem) -> Option<String> {
+    let there = || {
+        let items = items.iter();
+        items.filter(|item| item.mount_status != MountStatus::Failed)
+    };
+    if there().any(|item| item.volume_id == new.volume_id) {
+        return Some("volumeId: the volume is attached to the VM already".to_owned());
+    }
+    let (path, mut there) = (Path::new(&new.mount_path), there());
+    let in_use = there.find(|item| {
+        let used = Path::new(&item.mount_path);
+        used.starts_with(path) || path.starts_with(used)
+    })?;
+    Some(format!("mountPath: {} is in use", in_use.mount_path))
+}
+
+fn is_read_only(volume: &Volume, item: &VolumeAttachmentItem) -> bool {
+    volume.access_mode != AccessMode::Rw || item.read_only == Some(true)
+}
+
+/// Writes an attachment into the VM, in place of an earlier one of the volume.
+fn show(machine: &Arc<Machine>, item: &VolumeAttachmentItem) -> Result<(), Refused> {
+    let same = |found: &&mut VolumeAttachmentItem| found.volume_id == item.volume_id;
+    machine.change(|vm| match vm.volumes.iter_mut().find(same) {
+        Some(found) => *found = item.clone(),
+        None => vm.volumes.push(item.clone()),
+    })?;
+    Ok(())
+}
+
+fn hide(machine: &Arc<Machine>, id: &str) -> Result<(), Refused> {
+    machine.change(|vm| vm.volumes.retain(|item| item.volume_id != id))?;
+    Ok(())
+}
+
 fn settle(volume: &mut Volume) {
     if volume.status == VolumeStatus::Creating {
         volume.status = VolumeStatus::Ready;
@@ -419,6 +678,50 @@ mod tests {
         let digits = id.strip_prefix("vol_").unwrap();
         assert_eq!(digits.len(), 22);
         assert!(digits.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f')));
+    }
+
+    #[test]
+    fn mount_paths_are_below_two_folders() {
+        assert_eq!(mount_path("/mnt/a").as_deref(), Ok("/mnt/a"));
+        assert_eq!(mount_path("//data/./a//b/").as_deref(), Ok("/data/a/b"));
+        for refused in [
+            "",
+            "/",
+            "/mnt",
+            "/mnt/",
+            "/data/.",
+            "mnt/a",
+            "/etc/a",
+            "/mntx/a",
+            "/mnt/../etc",
+            "/mnt/a/..",
+        ] {
+            assert!(mount_path(refused).is_err(), "{refused}");
+        }
+    }
+
+    #[test]
+    fn one_mount_is_not_put_into_or_over_another() {
+        let item = |id: &str, path: &str| VolumeAttachmentItem::new(id, path, MountStatus::Mounted);
+        let there = [item("one", "/mnt/a/b")];
+        for (id, path, clashes) in [
+            ("one", "/mnt/x", true),
+            ("two", "/mnt/a/b", true),
+            ("two", "/mnt/a/b/c", true),
+            ("two", "/mnt/a", true),
+            ("two", "/mnt/a/bc", false),
+        ] {
+            assert_eq!(
+                clash(&there, &item(id, path)).is_some(),
+                clashes,
+                "{id} {path}"
+            );
+        }
+        let failed = [there[0].clone()].map(|mut item| {
+            item.mount_status = MountStatus::Failed;
+            item
+        });
+        assert_eq!(clash(&failed, &item("one", "/mnt/a/b")), None);
     }
 
     #[cfg(unix)]

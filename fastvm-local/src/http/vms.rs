@@ -8,8 +8,11 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use fastvm_api::Patch;
-use fastvm_api::types::{DeleteResponse, LaunchVmRequest, UpdateVmRequest, Vm, VmStatus};
+use fastvm_api::types::{
+    AttachmentWarnings, DeleteResponse, LaunchVmRequest, UpdateVmRequest, Vm, VmStatus,
+};
 use http::StatusCode;
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::body::{Json, Target};
@@ -20,6 +23,7 @@ use crate::firewall;
 use crate::rules;
 use crate::sandbox::LaunchSpec;
 use crate::vms::{self, Boot};
+use crate::volumes;
 
 /// The metadata key by which a launch asks for a boot that goes wrong.
 const BOOT_KEY: &str = "fastvm-local/boot";
@@ -54,18 +58,38 @@ async fn launch(
         VmStatus::Running => StatusCode::CREATED,
         _ => StatusCode::ACCEPTED,
     };
-    let mut response = json(status, &vm);
-    response.extensions_mut().insert(AboutVm(vm.id));
+    let launched = launched(&app, vm);
+    let mut response = json(status, &launched);
+    response.extensions_mut().insert(AboutVm(launched.vm.id));
     Ok(response)
+}
+
+/// The answer to a launch.
+#[derive(Serialize)]
+struct Launched {
+    #[serde(flatten)]
+    vm: Vm,
+    #[serde(rename = "attachmentWarnings", skip_serializing_if = "Option::is_none")]
+    warnings: Option<AttachmentWarnings>,
+}
+
+/// A VM that runs already tells what it goes without; one that boots still will show it.
+fn launched(app: &App, vm: Vm) -> Launched {
+    let machine = app.vms.get(&vm.id);
+    let running = machine.filter(|_| vm.status == VmStatus::Running);
+    match running.map(|machine| volumes::take_failed(&machine)) {
+        Some(Ok((vm, failed))) if !failed.is_empty() => Launched {
+            vm,
+            warnings: Some(AttachmentWarnings::new().set_failed_volume_attachments(failed)),
+        },
+        _ => Launched { vm, warnings: None },
+    }
 }
 
 /// The VM that a launch asks for. What it does not ask for is left out, as in every answer.
 fn new_vm(request: LaunchVmRequest) -> Result<Vm, ApiError> {
     if request.snapshot_id.is_some() {
         return Err(ApiError::not_available("snapshotId"));
-    }
-    if request.volumes.is_some_and(|volumes| !volumes.is_empty()) {
-        return Err(ApiError::not_available("volumes"));
     }
     if request
         .bucket_mounts
@@ -89,6 +113,9 @@ fn new_vm(request: LaunchVmRequest) -> Result<Vm, ApiError> {
         firewall::check(policy).map_err(in_launch)?;
     }
 
+    let volumes = volumes::asked_at_launch(request.volumes.unwrap_or_default())
+        .map_err(ApiError::bad_request)?;
+
     let id = Uuid::new_v4().to_string();
     let name = rules::vm_name(request.name.as_deref(), &id);
     let (cpu, memory_mib, disk_gib) = (size.cpu, size.memory_mib, size.disk_gib);
@@ -106,7 +133,8 @@ fn new_vm(request: LaunchVmRequest) -> Result<Vm, ApiError> {
     .machine_name(machine_type)
     .source_name("")
     .set_metadata(metadata)
-    .set_env_vars(env_vars);
+    .set_env_vars(env_vars)
+    .set_volumes(volumes);
     vm.firewall = request.firewall;
     vm.ttl = request.ttl;
     Ok(vm)
@@ -174,8 +202,17 @@ async fn pause(Target(machine): Target) -> Result<Response, ApiError> {
     Ok(json(StatusCode::OK, &machine.pause().await?))
 }
 
-async fn resume(Target(machine): Target) -> Result<Response, ApiError> {
-    Ok(json(StatusCode::OK, &machine.resume().await?))
+async fn resume(
+    State(app): State<Arc<App>>,
+    Target(machine): Target,
+) -> Result<Response, ApiError> {
+    let resuming = tokio::spawn(async move {
+        machine.resume().await?;
+        app.volumes.mount_pending(&machine).await;
+        Ok::<_, ApiError>(machine.view())
+    });
+    let vm = resuming.await.map_err(io::Error::other)??;
+    Ok(json(StatusCode::OK, &vm))
 }
 
 async fn refresh_ttl(Target(machine): Target) -> Result<Response, ApiError> {

@@ -5,12 +5,16 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
-use fastvm_api::types::{CreateVolumeRequest, DeleteResponse, UpdateVolumeRequest};
+use fastvm_api::types::{
+    AttachVolumeRequest, CreateVolumeRequest, DeleteResponse, DetachVolumeResponse,
+    UpdateVolumeRequest,
+};
 use http::StatusCode;
 
-use super::body::Json;
+use super::body::{Json, Target};
 use super::error::ApiError;
 use super::{App, ORG_ID, json};
+use crate::sandbox::MountError;
 use crate::volumes::Refused;
 
 pub(super) fn handler(operation: &str, on_method: MethodFilter) -> Option<MethodRouter<Arc<App>>> {
@@ -20,6 +24,8 @@ pub(super) fn handler(operation: &str, on_method: MethodFilter) -> Option<Method
         "getVolume" => on(on_method, retrieve),
         "updateVolume" => on(on_method, update),
         "deleteVolume" => on(on_method, delete),
+        "attachVolume" => on(on_method, attach),
+        "detachVolume" => on(on_method, detach),
         "listVolumeAttachments" => on(on_method, attachments),
         _ => return None,
     })
@@ -73,15 +79,41 @@ async fn attachments(
     ))
 }
 
+async fn attach(
+    State(app): State<Arc<App>>,
+    Target(machine): Target,
+    Json(request): Json<AttachVolumeRequest>,
+) -> Result<Response, ApiError> {
+    Ok(json(
+        StatusCode::OK,
+        &app.volumes.attach(&machine, request).await?,
+    ))
+}
+
+async fn detach(
+    State(app): State<Arc<App>>,
+    Path((vm, volume)): Path<(String, String)>,
+) -> Result<Response, ApiError> {
+    let machine = app.vms.get(&vm).ok_or_else(ApiError::no_such_vm)?;
+    app.volumes.detach(&machine, &volume).await?;
+    Ok(json(StatusCode::OK, &DetachVolumeResponse::new(true)))
+}
+
 impl From<Refused> for ApiError {
     fn from(refused: Refused) -> Self {
-        match refused {
-            Refused::Invalid(text) => Self::bad_request(text),
-            Refused::NoSuchVolume => Self::not_found("volume"),
-            Refused::NotReady => Self::conflict("VOL_NOT_READY"),
-            Refused::Conflict(text) => Self::conflict(text),
-            Refused::Quota(error) => error.into(),
-            Refused::Io(error) => error.into(),
-        }
+        let status = match refused {
+            Refused::Vm(error) => return error.into(),
+            Refused::Quota(error) => return error.into(),
+            Refused::Io(error) => return error.into(),
+            Refused::Invalid(_) => StatusCode::BAD_REQUEST,
+            Refused::NoSuchVolume | Refused::NotAttached => StatusCode::NOT_FOUND,
+            Refused::NotReady
+            | Refused::Conflict(_)
+            | Refused::Mount(MountError::InTheWay { .. } | MountError::Gone) => {
+                StatusCode::CONFLICT
+            }
+            Refused::Mount(_) => StatusCode::BAD_GATEWAY,
+        };
+        Self::new(status, refused.to_string())
     }
 }

@@ -26,6 +26,8 @@ const SERVED: &[&str] = &[
     "createConsoleToken",
     "presignFile",
     "fetchFileToVm",
+    "attachVolume",
+    "detachVolume",
     "listVolumes",
     "createVolume",
     "getVolume",
