@@ -361,11 +361,13 @@ impl Fault {
     ///     let answer = launch.json(&json!({"machineType": "c1m2"})).send().await?;
     ///     assert_eq!(answer.status(), 202);
     /// }
-    /// // The second one may still be about to fail.
-    /// # tokio::time::sleep(Duration::from_millis(50)).await;
-    /// let list = client.get(&url).header("X-API-Key", server.api_key());
-    /// let vms: Vec<Value> = list.send().await?.json().await?;
-    /// let statuses: Vec<_> = vms.iter().map(|vm| &vm["status"]).collect();
+    /// let statuses = loop {
+    ///     let list = client.get(&url).header("X-API-Key", server.api_key());
+    ///     let vms: Vec<Value> = list.send().await?.json().await?;
+    ///     if vms[1]["status"] != "provisioning" {
+    ///         break [vms[0]["status"].clone(), vms[1]["status"].clone()];
+    ///     }
+    /// };
     /// assert_eq!(statuses, ["provisioning", "error"]);
     /// # server.stop().await;
     /// # Ok(())
@@ -395,7 +397,8 @@ fn milliseconds(time: Duration) -> u64 {
 /// For which requests, and how often.
 impl Fault {
     /// Only for one operation, by its id in the API's document, such as `execVm`, both forms of it.
-    /// `storage.put` and `storage.get` are the requests to signed URLs.
+    /// `storage.put` and `storage.get` are the requests to signed URLs, good or not. A console's
+    /// socket is no operation and meets no fault.
     pub fn on(mut self, operation: impl Into<String>) -> Self {
         self.operation = Some(operation.into());
         self
@@ -655,7 +658,7 @@ pub struct Faults(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     seed: u64,
-    /// Whether there is any rule: what every request asks first.
+    /// Whether there is any rule.
     is_active: AtomicBool,
     rules: Mutex<Rules>,
     stopped: CancellationToken,
@@ -773,12 +776,14 @@ impl Faults {
         self.0.is_active.store(false, Ordering::Relaxed);
     }
 
+    /// Whether there is any. Every request asks this first, so it takes no lock.
+    pub(crate) fn is_active(&self) -> bool {
+        self.0.is_active.load(Ordering::Relaxed)
+    }
+
     /// What happens to a request, which is counted.
     pub(crate) fn plan(&self, seen: Seen<'_>) -> Plan {
         let mut plan = Plan::default();
-        if !self.0.is_active.load(Ordering::Relaxed) {
-            return plan;
-        }
         let mut rules = self.rules();
         let rules = rules
             .rules
@@ -800,7 +805,7 @@ impl Faults {
 
     /// How the boot of a VM goes, which is counted.
     pub(crate) fn boot(&self) -> Boot {
-        if !self.0.is_active.load(Ordering::Relaxed) {
+        if !self.is_active() {
             return Boot::Normal;
         }
         let mut rules = self.rules();

@@ -581,6 +581,16 @@ impl Machine {
             state.countdown = None;
             state.sandbox.take()
         };
+        self.kill_in(sandbox).await;
+    }
+
+    /// Kills all its processes, running or paused, and leaves it as one that has stopped by itself.
+    pub(crate) async fn kill(&self) {
+        let sandbox = lock(&self.state).sandbox.clone();
+        self.kill_in(sandbox).await;
+    }
+
+    async fn kill_in(&self, sandbox: Option<Arc<Sandbox>>) {
         if let Some(sandbox) = sandbox
             && let Err(error) = sandbox.kill().await
         {

@@ -102,6 +102,9 @@ pub(super) async fn apply(
     request: Request,
     next: Next,
 ) -> Response {
+    if !app.faults.is_active() {
+        return next.run(request).await;
+    }
     let vm = vm_of(request.uri().path());
     let plan = app.faults.plan(Seen {
         operation,
@@ -319,11 +322,8 @@ fn is_exit_event(line: &[u8]) -> bool {
 
 async fn kill(vm: Option<Arc<Machine>>) {
     sleep(LEAVE).await;
-    if let Some(vm) = vm
-        && let Ok(sandbox) = vm.running()
-        && let Err(error) = sandbox.kill().await
-    {
-        tracing::error!(vm = vm.id, %error, "a VM could not be killed");
+    if let Some(vm) = vm {
+        vm.kill().await;
     }
 }
 

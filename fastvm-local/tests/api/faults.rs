@@ -319,6 +319,19 @@ async fn a_vm_can_die_in_the_middle_of_a_stream() {
 }
 
 #[tokio::test]
+async fn a_paused_vm_can_die_too() {
+    let api = Api::start().await;
+    let vm = api.vm().await;
+    let fault = Fault::vm_dies_after(0).on("pauseVm");
+    api.server.faults().add(fault).unwrap();
+    let pause = api.request(Method::POST, &format!("{vm}/pause"));
+    let answer = pause.send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert!(answer.bytes().await.is_err());
+    assert_eq!(api.status_of(&vm).await, "stopped");
+}
+
+#[tokio::test]
 async fn boots_are_slow_or_fail() {
     let slow = Fault::slow_boot(Duration::from_millis(150)).times(1);
     let builder = Server::builder()
