@@ -380,7 +380,7 @@ impl Volumes {
 
     fn remove_soon(self: &Arc<Self>, id: String, delay: Duration) {
         self.later(delay, move |volumes| {
-            sandbox::remove_tree(&volumes.folder_of(&id))?;
+            sandbox::remove_when_at_rest(&volumes.folder_of(&id))?;
             volumes.table.remove(&id).map(drop)
         });
     }

@@ -114,8 +114,8 @@ fn sweep(state: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The VMs of a server that died a moment ago may be writing still.
-fn remove_when_at_rest(path: &Path) -> io::Result<()> {
+/// Deletes a folder with all it holds. VMs that died a moment ago may be writing to it still.
+pub(crate) fn remove_when_at_rest(path: &Path) -> io::Result<()> {
     let mut attempts = 100;
     loop {
         match remove_tree(path) {

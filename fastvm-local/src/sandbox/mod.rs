@@ -61,13 +61,13 @@ mod unsupported;
 
 pub use error::{ExecError, LaunchError, MountError, ProbeError};
 #[cfg(target_os = "linux")]
+pub(crate) use instance::remove_when_at_rest;
+#[cfg(target_os = "linux")]
 pub use probe::Host;
 #[cfg(target_os = "linux")]
 pub use process::{Input, Output, Process};
-#[cfg(target_os = "linux")]
-pub(crate) use remove::remove_tree;
 #[cfg(not(target_os = "linux"))]
-pub(crate) use std::fs::remove_dir_all as remove_tree;
+pub(crate) use std::fs::remove_dir_all as remove_when_at_rest;
 #[cfg(target_os = "linux")]
 pub use terminal::Terminal;
 #[cfg(not(target_os = "linux"))]

@@ -19,7 +19,7 @@ const MAX_DEPTH: usize = 100;
 /// Deletes the folder at `path` with all it holds. That there is none is no error.
 ///
 /// The tree must be at rest: nobody else may rename in it meanwhile.
-pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
+pub(super) fn remove_tree(path: &Path) -> io::Result<()> {
     let top = match open_folder(AT_FDCWD, path) {
         Ok(top) => top,
         Err(Errno::ENOENT) => return Ok(()),

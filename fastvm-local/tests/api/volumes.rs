@@ -137,6 +137,12 @@ async fn volumes_outlive_a_server_with_a_named_folder() {
         .boot_delay(Duration::from_secs(60));
     let api = Api::of(slow.start().await.unwrap());
     let (_, made) = api.post("/v1/volumes", new_volume("data", 3)).await;
+    let (_, deleted) = api.post("/v1/volumes", new_volume("old", 5)).await;
+    let deleted = deleted["id"].as_str().unwrap();
+    api.delete(&format!("/v1/volumes/{deleted}")).await;
+    assert_eq!(of(&api, deleted).await["status"], "deleting");
+    let vm = api.vm().await;
+    assert_eq!(attach(&api, &vm, deleted, "/mnt/a").await.0, 409);
     api.server.stop().await;
 
     let server = Server::builder().state_dir(state.path()).start().await;
@@ -148,6 +154,10 @@ async fn volumes_outlive_a_server_with_a_named_folder() {
     }
     let usage = api.get("/v1/org/quotas").await.1["usage"].clone();
     assert_eq!(usage["volumeGiB"], 3);
+    let path = format!("/v1/volumes/{deleted}");
+    eventually!("the other is gone", api.get(&path).await.0 == 404);
+    let folders = std::fs::read_dir(state.path().join("kept/data/volumes")).unwrap();
+    assert_eq!(folders.count(), 1);
 }
 
 async fn attach(api: &Api, vm: &str, volume: &str, path: &str) -> (u16, Value) {
