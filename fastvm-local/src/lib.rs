@@ -33,6 +33,7 @@
 //! - `vms` keeps the VMs, `exec` runs commands in them, `console` opens terminals in them
 //! - `firewall` checks policies, `services` are the named ports of a VM
 //! - `volumes` are folders that VMs share
+//! - `snapshots` are copies of a VM's files for new VMs
 //! - `storage` holds what signed URLs point to, `store` keeps records and their data
 //! - `ssh_keys` knows the user's keys
 //! - `check` refuses requests that are not as the document of the API says
@@ -53,6 +54,7 @@ mod rules;
 pub mod sandbox;
 mod server;
 mod services;
+mod snapshots;
 mod ssh_keys;
 mod state;
 mod storage;

@@ -58,12 +58,20 @@ fn count(digits: &str, most: i64) -> Option<i64> {
     (1..=most).contains(&number).then_some(number)
 }
 
-/// The name as it is stored: white space trimmed and collapsed, cut to 64 code points; if nothing
-/// is left, `vm-` and the start of the id.
+/// The name of a VM as it is stored; if nothing is left of it, `vm-` and the start of the id.
 pub(crate) fn vm_name(asked: Option<&str>, id: &str) -> String {
+    name_or(asked, "vm", id)
+}
+
+/// The same of a snapshot: `snapshot-` and the start of the VM's id.
+pub(crate) fn snapshot_name(asked: Option<&str>, vm_id: &str) -> String {
+    name_or(asked, "snapshot", vm_id)
+}
+
+fn name_or(asked: Option<&str>, kind: &str, id: &str) -> String {
     asked
         .and_then(name)
-        .unwrap_or_else(|| format!("vm-{}", id.chars().take(8).collect::<String>()))
+        .unwrap_or_else(|| format!("{kind}-{}", id.chars().take(8).collect::<String>()))
 }
 
 /// A name as it is stored: white space trimmed and collapsed, cut to 64 code points; none if nothing
@@ -204,6 +212,7 @@ mod tests {
         );
         assert_eq!(vm_name(Some("   "), id), "vm-01234567");
         assert_eq!(vm_name(None, id), "vm-01234567");
+        assert_eq!(snapshot_name(Some(" "), id), "snapshot-01234567");
     }
 
     #[test]

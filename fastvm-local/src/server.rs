@@ -25,6 +25,7 @@ use crate::faults::{Fault, Faults, InvalidFault};
 use crate::http::{ApiKey, App, Cuttable, not_available, router};
 use crate::quota::{Ledger, Quota};
 use crate::sandbox::ProbeError;
+use crate::snapshots::Snapshots;
 use crate::ssh_keys::SshKeys;
 use crate::state::{self, StateDir};
 use crate::storage::Storage;
@@ -302,6 +303,7 @@ impl ServerBuilder {
         let ssh_keys = SshKeys::load(&store).map_err(unusable)?;
         let ledger = Ledger::new(self.quota);
         let volumes = Volumes::load(&store, &ledger, self.boot_delay).map_err(unusable)?;
+        let snapshots = Arc::new(Snapshots::load(&store, &ledger).map_err(unusable)?);
         let objects = state::objects(&host);
         let storage = Storage::new(base_url.clone(), objects.clone(), self.url_lifetime);
         let records = Table::load(&store).map_err(unusable)?;
@@ -319,6 +321,7 @@ impl ServerBuilder {
             vms: Arc::new(vms),
             volumes,
             consoles: Consoles::default(),
+            snapshots,
             storage,
             store,
             ledger,

@@ -16,6 +16,7 @@ use crate::check::Check;
 use crate::console::Consoles;
 use crate::faults::{Faults, STORAGE_GET, STORAGE_PUT};
 use crate::quota::Ledger;
+use crate::snapshots::Snapshots;
 use crate::ssh_keys::SshKeys;
 use crate::storage::{PREFIX, Storage};
 use crate::store::Store;
@@ -33,6 +34,7 @@ mod files;
 mod firewall;
 mod log;
 mod org;
+mod query;
 mod services;
 mod snapshot_imports;
 mod snapshots;
@@ -54,6 +56,7 @@ pub(crate) struct App {
     pub(crate) vms: Arc<Vms>,
     pub(crate) volumes: Arc<Volumes>,
     pub(crate) consoles: Consoles,
+    pub(crate) snapshots: Arc<Snapshots>,
     pub(crate) storage: Storage,
     pub(crate) store: Arc<Store>,
     pub(crate) ledger: Arc<Ledger>,

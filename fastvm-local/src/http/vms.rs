@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use fastvm_api::Patch;
@@ -18,10 +18,12 @@ use uuid::Uuid;
 use super::body::{Json, Target};
 use super::error::ApiError;
 use super::log::AboutVm;
-use super::{App, ORG_ID, json};
+use super::query::Filters;
+use super::{App, ORG_ID, json, snapshots};
 use crate::firewall;
 use crate::rules;
 use crate::sandbox::LaunchSpec;
+use crate::snapshots::register_services;
 use crate::vms::{self, Boot};
 use crate::volumes;
 
@@ -44,16 +46,27 @@ pub(super) fn handler(operation: &str, on_method: MethodFilter) -> Option<Method
 
 async fn launch(
     State(app): State<Arc<App>>,
-    Json(request): Json<LaunchVmRequest>,
+    Json(mut request): Json<LaunchVmRequest>,
 ) -> Result<Response, ApiError> {
-    let vm = new_vm(request)?;
+    let source = snapshots::restore(&app, &mut request)?;
+    let mut vm = new_vm(request)?;
     let boot = match boot(&vm.metadata)? {
         Boot::Normal => app.faults.boot(),
         asked => asked,
     };
     let mut spec = LaunchSpec::new(&vm.id, rules::host_name(&vm.name, &vm.id));
     spec.env = vm.env_vars.clone();
-    let vm = app.vms.launch(vm, spec, boot).await?;
+    let mut services = Vec::new();
+    if let Some(source) = source {
+        vm.source_name = Some(source.snapshot.name);
+        services = source.snapshot.services;
+        spec.source = Some(source.tree);
+    }
+    let mut vm = app.vms.launch(vm, spec, boot).await?;
+    if let Some(machine) = app.vms.get(&vm.id).filter(|_| !services.is_empty()) {
+        register_services(&machine, &services);
+        vm = machine.view();
+    }
     let status = match vm.status {
         VmStatus::Running => StatusCode::CREATED,
         _ => StatusCode::ACCEPTED,
@@ -88,9 +101,6 @@ fn launched(app: &App, vm: Vm) -> Launched {
 
 /// The VM that a launch asks for. What it does not ask for is left out, as in every answer.
 fn new_vm(request: LaunchVmRequest) -> Result<Vm, ApiError> {
-    if request.snapshot_id.is_some() {
-        return Err(ApiError::not_available("snapshotId"));
-    }
     if request
         .bucket_mounts
         .is_some_and(|mounts| !mounts.is_empty())
@@ -151,18 +161,12 @@ fn boot(metadata: &BTreeMap<String, String>) -> Result<Boot, ApiError> {
     }
 }
 
-async fn list(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Response {
-    let query = query.unwrap_or_default();
-    let filters: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
-    let matches = |vm: &Vm| {
-        filters
-            .iter()
-            .all(|(key, value)| match key.strip_prefix("metadata.") {
-                Some(label) => vm.metadata.get(label).is_some_and(|found| found == value),
-                None => key != "status" || vm.status == **value,
-            })
-    };
-    let vms: Vec<Vm> = app.vms.list().into_iter().filter(matches).collect();
+async fn list(State(app): State<Arc<App>>, filters: Filters) -> Response {
+    let mut vms = app.vms.list();
+    vms.retain(|vm| {
+        filters.match_metadata(&vm.metadata)
+            && filters.values("status").all(|status| vm.status == *status)
+    });
     json(StatusCode::OK, &vms)
 }
 

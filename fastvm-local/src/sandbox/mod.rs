@@ -26,14 +26,19 @@
 //! ```
 //!
 //! How it is built: `probe` finds out what this machine can do, and says what is missing; `root`
-//! furnishes a VM's root directory; `instance` keeps the directories of one server and sweeps those
-//! of dead ones; `vm`, `process` and `terminal` are what runs; `kernel` is the only module with unsafe code.
+//! furnishes a VM's root directory; `copy` and `tree` keep copies of one; `instance` keeps the
+//! directories of one server and sweeps those of dead ones; `vm`, `process` and `terminal` are what
+//! runs; `kernel` is the only module with unsafe code.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 mod error;
+mod tree;
 
+#[cfg(target_os = "linux")]
+mod copy;
 #[cfg(target_os = "linux")]
 mod identity;
 #[cfg(target_os = "linux")]
@@ -59,6 +64,8 @@ mod vm;
 #[cfg(not(target_os = "linux"))]
 mod unsupported;
 
+#[cfg(target_os = "linux")]
+pub(crate) use copy::copy_tree;
 pub use error::{ExecError, LaunchError, MountError, ProbeError};
 #[cfg(target_os = "linux")]
 pub(crate) use instance::remove_when_at_rest;
@@ -70,6 +77,9 @@ pub use process::{Input, Output, Process};
 pub(crate) use std::fs::remove_dir_all as remove_when_at_rest;
 #[cfg(target_os = "linux")]
 pub use terminal::Terminal;
+pub(crate) use tree::Tree;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use unsupported::copy_tree;
 #[cfg(not(target_os = "linux"))]
 pub use unsupported::{Host, Input, Output, Process, Sandbox, Terminal};
 #[cfg(target_os = "linux")]
@@ -85,6 +95,8 @@ pub struct LaunchSpec {
     pub hostname: String,
     /// Variables of every command, on top of `PATH`, `HOME`, `USER`, `LOGNAME`, `LANG` and `TERM`.
     pub env: BTreeMap<String, String>,
+    /// What its root directory starts as a copy of, if it is a restored one.
+    pub(crate) source: Option<Arc<Tree>>,
 }
 
 impl LaunchSpec {
@@ -94,6 +106,7 @@ impl LaunchSpec {
             id: id.into(),
             hostname: hostname.into(),
             env: BTreeMap::new(),
+            source: None,
         }
     }
 }
@@ -104,7 +117,8 @@ impl fmt::Debug for LaunchSpec {
         let mut spec = f.debug_struct("LaunchSpec");
         spec.field("id", &self.id)
             .field("hostname", &self.hostname)
-            .field("variables", &self.env.keys());
+            .field("variables", &self.env.keys())
+            .field("source", &self.source);
         spec.finish()
     }
 }

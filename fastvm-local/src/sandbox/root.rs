@@ -2,10 +2,12 @@
 
 use std::ffi::{CString, OsStr};
 use std::fs::{self, Permissions};
-use std::io;
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 
 use super::kernel::Step;
 
@@ -205,7 +207,7 @@ pub(super) fn fill(root: &Path, hostname: &str) -> io::Result<()> {
         ("etc/hostname", format!("{hostname}\n")),
         (
             "etc/hosts",
-            format!("127.0.0.1 localhost\n::1 localhost ip6-localhost\n127.0.1.1 {hostname}\n"),
+            format!("127.0.0.1 localhost\n::1 localhost ip6-localhost\n{OWN_ADDRESS} {hostname}\n"),
         ),
         ("etc/passwd", PASSWD.replace("SHELL", shell)),
         ("etc/group", GROUP.to_owned()),
@@ -217,6 +219,50 @@ pub(super) fn fill(root: &Path, hostname: &str) -> io::Result<()> {
         let path = root.join(path);
         fs::write(&path, text)?;
         set_mode(&path, 0o644)?;
+    }
+    Ok(())
+}
+
+/// Gives a restored root directory the name of its new VM. A VM may have replaced the files by
+/// anything: what is not a plain file in the root is left as it is.
+pub(super) fn rename_host(root: &Path, hostname: &str) {
+    let _ = rewrite(root, "etc/hostname", |_| format!("{hostname}\n"));
+    let _ = rewrite(root, "etc/hosts", |hosts| {
+        let renamed = hosts.lines().map(|line| {
+            if line.split_whitespace().next() == Some(OWN_ADDRESS) {
+                format!("{OWN_ADDRESS} {hostname}\n")
+            } else {
+                format!("{line}\n")
+            }
+        });
+        renamed.collect()
+    });
+}
+
+/// What a VM's own name stands for in it.
+const OWN_ADDRESS: &str = "127.0.1.1";
+
+/// A larger file is none that was written here.
+const MOST_REWRITTEN_BYTES: u64 = 1024 * 1024;
+
+fn rewrite(root: &Path, path: &str, change: impl FnOnce(&str) -> String) -> io::Result<()> {
+    let root = fs::File::open(root)?;
+    // A pipe would not be waited for.
+    let flags = OFlag::O_RDWR | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let resolve = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS;
+    let file = openat2(&root, path, OpenHow::new().flags(flags).resolve(resolve))?;
+    let mut file = fs::File::from(file);
+    let found = file.metadata()?;
+    if !found.is_file() || found.len() > MOST_REWRITTEN_BYTES {
+        return Ok(());
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    let changed = change(&text);
+    if changed != text {
+        file.set_len(0)?;
+        file.rewind()?;
+        file.write_all(changed.as_bytes())?;
     }
     Ok(())
 }

@@ -138,7 +138,7 @@ impl Sandbox {
         let launched = spawn_blocking(move || {
             let claim = Claim::new(host, spec.id.clone())?;
             let (host, root) = (Arc::clone(&claim.host), claim.root());
-            let launched = root::fill(&root, &spec.hostname)
+            let launched = prepare(&root, &spec)
                 .map_err(|source| files(format!("fill {}", root.display()), source))
                 .and_then(|()| launch(&host, &spec, &root));
             match launched {
@@ -277,6 +277,19 @@ impl Sandbox {
             .map_err(io::Error::other)?
     }
 
+    /// Does something with the root directory while no process runs, on a blocking thread and to its
+    /// end even if this future is dropped. Commands, freezes and thaws wait for it, and a VM that is
+    /// not frozen already goes on afterwards.
+    pub(crate) async fn at_rest<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let vm = Arc::clone(&self.vm);
+        spawn_blocking(move || vm.at_rest(work))
+            .await
+            .map_err(io::Error::other)?
+    }
+
     /// Ends every process of the VM, and returns when none is left. The directory stays until
     /// [`remove`](Self::remove) or drop.
     pub async fn kill(&self) -> io::Result<()> {
@@ -324,9 +337,19 @@ fn delete(_alive: &Instance, trash: Option<PathBuf>) {
     }
 }
 
+fn prepare(root: &Path, spec: &LaunchSpec) -> io::Result<()> {
+    if let Some(source) = &spec.source {
+        source.copy_to(root)?;
+        root::rename_host(root, &spec.hostname);
+    }
+    root::fill(root, &spec.hostname)
+}
+
 fn check(spec: &LaunchSpec) -> Result<(), LaunchError> {
     let invalid = |what: String| Err(LaunchError::Invalid { what });
-    let LaunchSpec { id, hostname, env } = spec;
+    let LaunchSpec {
+        id, hostname, env, ..
+    } = spec;
     if id.is_empty()
         || matches!(id.as_str(), "." | "..")
         || id.contains(['/', '\0'])
@@ -804,6 +827,25 @@ impl Vm {
 
     fn freeze(&self) -> io::Result<()> {
         let mut frozen = self.frozen.write().unwrap_or_else(PoisonError::into_inner);
+        self.stop_all()?;
+        *frozen = true;
+        Ok(())
+    }
+
+    fn at_rest<T>(&self, work: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
+        let frozen = self.frozen.write().unwrap_or_else(PoisonError::into_inner);
+        if *frozen {
+            return work(&self.root);
+        }
+        self.stop_all()?;
+        let done = work(&self.root);
+        // However the work went, the VM shall go on.
+        self.signal_all(Signal::SIGCONT)?;
+        done
+    }
+
+    /// Stops every process, or none.
+    fn stop_all(&self) -> io::Result<()> {
         self.signal_all(Signal::SIGSTOP)?;
         let started = Instant::now();
         while !self.has_stopped(started.elapsed())? {
@@ -816,7 +858,6 @@ impl Vm {
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        *frozen = true;
         Ok(())
     }
 

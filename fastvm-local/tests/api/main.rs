@@ -11,6 +11,7 @@ mod life;
 mod routes;
 mod server;
 mod services;
+mod snapshots;
 mod ssh_keys;
 mod support;
 mod vms;

@@ -1,0 +1,72 @@
+//! A root directory at rest, of which VMs get copies.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::{copy_tree, remove_tree};
+
+/// A folder that VMs are launched from.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    path: PathBuf,
+    is_discarded: AtomicBool,
+    /// One copy at a time: what forbids to be read is opened for it, and a second would take that
+    /// for what it is.
+    copying: Mutex<()>,
+}
+
+impl Tree {
+    pub(crate) fn at(path: PathBuf) -> Self {
+        Self {
+            path,
+            is_discarded: AtomicBool::new(false),
+            copying: Mutex::new(()),
+        }
+    }
+
+    /// Fills it from a folder that is at rest: it is there as a whole or not at all. Blocks.
+    pub(crate) fn fill_from(&self, folder: &Path) -> io::Result<()> {
+        let mut half = self.path.clone().into_os_string();
+        half.push(".new");
+        let half = PathBuf::from(half);
+        let filled = copy_tree(folder, &half).and_then(|()| fs::rename(&half, &self.path));
+        if filled.is_err() {
+            // What cannot be deleted is swept by the next start.
+            let _ = remove_tree(&half);
+        }
+        filled
+    }
+
+    /// Makes a new folder a copy of it. Blocks.
+    pub(super) fn copy_to(&self, folder: &Path) -> io::Result<()> {
+        // Nothing in memory is half changed after a panic.
+        let _alone = self.copying.lock().unwrap_or_else(PoisonError::into_inner);
+        copy_tree(&self.path, folder)
+    }
+
+    /// Deletes it, in the background, when the last who launches from it is done.
+    pub(crate) fn discard(&self) {
+        self.is_discarded.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        if !*self.is_discarded.get_mut() {
+            return;
+        }
+        let path = std::mem::take(&mut self.path);
+        let remove = move || {
+            if let Err(error) = remove_tree(&path) {
+                tracing::warn!(path = %path.display(), %error, "a snapshot could not be deleted");
+            }
+        };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(remove)),
+            Err(_) => remove(),
+        }
+    }
+}
