@@ -1154,7 +1154,7 @@ async fn a_hang_up_ends_what_runs_in_the_terminal() -> Result {
 #[tokio::test]
 async fn a_hang_up_waits_for_the_thaw() -> Result {
     let (_state, _host, vm) = vm().await?;
-    let line = "trap 'touch /tmp/hung-up; exit' HUP; echo up; while :; do sleep 0.01; done";
+    let line = "trap 'touch /tmp/hung-up; exit' HUP; sleep 1000 & echo up; wait";
     let terminal = vm.terminal(script(line), SIZE).await?;
     seen(&terminal, "up").await?;
     let pid = terminal.process().host_pid();
