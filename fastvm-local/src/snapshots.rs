@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::quota::{Ledger, Quota, QuotaExceeded, Share};
 use crate::rules;
-use crate::sandbox::{Sandbox, Tree, remove_tree};
+use crate::sandbox::{Sandbox, Tree, remove_when_at_rest};
 use crate::services::Services;
 use crate::store::{Record, Store, StoreError, Table};
 use crate::vms::{self, Machine};
@@ -118,7 +118,7 @@ impl Snapshots {
             let entry = entry?;
             let is_known = |name: &str| self.table.get(name).is_some();
             if !entry.file_name().to_str().is_some_and(is_known) {
-                remove_tree(&entry.path())?;
+                remove_when_at_rest(&entry.path())?;
             }
         }
         Ok(())

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::{copy_tree, remove_tree};
+use super::{copy_tree, remove_when_at_rest};
 
 /// A folder that VMs are launched from.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl Tree {
         let filled = copy_tree(folder, &half).and_then(|()| fs::rename(&half, &self.path));
         if filled.is_err() {
             // What cannot be deleted is swept by the next start.
-            let _ = remove_tree(&half);
+            let _ = remove_when_at_rest(&half);
         }
         filled
     }
@@ -60,7 +60,7 @@ impl Drop for Tree {
         }
         let path = std::mem::take(&mut self.path);
         let remove = move || {
-            if let Err(error) = remove_tree(&path) {
+            if let Err(error) = remove_when_at_rest(&path) {
                 tracing::warn!(path = %path.display(), %error, "a snapshot could not be deleted");
             }
         };
