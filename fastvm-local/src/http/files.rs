@@ -64,9 +64,6 @@ async fn fetch(
 ) -> Result<Response, ApiError> {
     let limit = rules::time_limit(request.timeout_sec, DEFAULT_FETCH_LIMIT);
     let limit = limit.map_err(ApiError::bad_request)?;
-    if !request.path.starts_with('/') {
-        return Err(ApiError::bad_request("path: not absolute"));
-    }
     app.storage
         .check_download_url(&request.url)
         .map_err(|denied| {
