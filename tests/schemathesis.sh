@@ -14,7 +14,7 @@ run=$(mktemp -d)
 cargo run --quiet -p fastvm-local -- --listen 127.0.0.1:0 --api-key dev >"$run/exports" 2>"$run/log" &
 server=$!
 trap 'cd /; kill -INT "$server" 2>/dev/null && wait "$server" || true; rm -r "$run"' EXIT
-until grep -q FASTVM_API_KEY "$run/exports"; do
+until grep -qs FASTVM_API_KEY "$run/exports"; do
     kill -0 "$server" 2>/dev/null || { cat "$run/log" >&2; exit 1; }
     sleep 0.1
 done
