@@ -32,6 +32,7 @@
 //! - `server` starts and stops, `http` has the operations, [`sandbox`] isolates
 //! - `vms` keeps the VMs, `exec` runs commands in them, `console` opens terminals in them
 //! - `firewall` checks policies, `services` are the named ports of a VM
+//! - `proxy` leads to services by host name
 //! - `volumes` are folders that VMs share
 //! - `snapshots` are copies of a VM's files for new VMs
 //! - `storage` holds what signed URLs point to, `store` keeps records and their data
@@ -48,6 +49,7 @@ mod exec;
 mod faults;
 mod firewall;
 mod http;
+mod proxy;
 mod quota;
 mod rules;
 #[doc(hidden)]

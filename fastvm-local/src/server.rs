@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -22,7 +23,8 @@ use uuid::Uuid;
 
 use crate::console::Consoles;
 use crate::faults::{Fault, Faults, InvalidFault};
-use crate::http::{ApiKey, App, Cuttable, not_available, router};
+use crate::http::{ApiKey, App, Cuttable, not_available, router, service_or};
+use crate::proxy::Ends;
 use crate::quota::{Ledger, Quota};
 use crate::sandbox::ProbeError;
 use crate::snapshots::Snapshots;
@@ -375,7 +377,7 @@ async fn serve(
                 tokio::spawn(async move { app.delete_vm(&machine.id).await });
             }
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => drop(connections.spawn(connection(stream, router.clone(), &graceful))),
+                Ok((stream, _)) => drop(connections.spawn(connection(stream, router.clone(), Arc::clone(&app), &graceful))),
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -394,6 +396,7 @@ async fn serve(
 fn connection(
     stream: TcpStream,
     router: Cuttable,
+    app: Arc<App>,
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = ()> + Send + use<> {
     // Events shall not wait for acknowledgements; without it they are late, not lost.
@@ -404,13 +407,21 @@ fn connection(
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW);
-    let service = TowerToHyperService::new(router);
-    let serving = http
-        .serve_connection_with_upgrades(TokioIo::new(stream), service)
-        .into_owned();
-    let serving = graceful.watch(serving);
+    let ends = Ends::of(&stream);
+    let api = TowerToHyperService::new(router);
+    let serving = ends.map(|ends| {
+        let service =
+            service_fn(move |request| service_or(api.clone(), Arc::clone(&app), ends, request));
+        let serving = http
+            .serve_connection_with_upgrades(TokioIo::new(stream), service)
+            .into_owned();
+        graceful.watch(serving)
+    });
     async move {
-        if let Err(error) = serving.await {
+        // Without its ends the connection has gone already.
+        if let Ok(serving) = serving
+            && let Err(error) = serving.await
+        {
             tracing::debug!(error, "a connection was cut");
         }
     }

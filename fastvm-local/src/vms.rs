@@ -385,6 +385,11 @@ impl Machine {
         self.gone.is_cancelled()
     }
 
+    /// Is cancelled when it is deleted.
+    pub(crate) fn gone(&self) -> CancellationToken {
+        self.gone.clone()
+    }
+
     /// Waits for what pauses, resumes or changes the TTL, and keeps it away until the answer is
     /// dropped.
     pub(crate) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {

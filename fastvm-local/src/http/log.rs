@@ -15,14 +15,7 @@ pub(super) struct AboutVm(pub(super) String);
 
 /// Logs a request when its answer begins, or when its client has gone without one.
 pub(super) async fn log(request: Request, next: Next) -> Response {
-    let mut line = Line {
-        method: request.method().clone(),
-        path: request.uri().path().to_owned(),
-        begin: Instant::now(),
-        status: None,
-        is_cut: false,
-        vm: String::new(),
-    };
+    let mut line = Line::of(&request);
     let mut response = next.run(request).await;
     line.is_cut = response.extensions().get::<NoAnswer>().is_some();
     line.status = Some(response.status()).filter(|_| !line.is_cut);
@@ -32,13 +25,27 @@ pub(super) async fn log(request: Request, next: Next) -> Response {
     response
 }
 
-struct Line {
+/// It is written when it is dropped.
+pub(super) struct Line {
     method: Method,
     path: String,
     begin: Instant,
-    status: Option<StatusCode>,
+    pub(super) status: Option<StatusCode>,
     is_cut: bool,
-    vm: String,
+    pub(super) vm: String,
+}
+
+impl Line {
+    pub(super) fn of<B>(request: &http::Request<B>) -> Self {
+        Self {
+            method: request.method().clone(),
+            path: request.uri().path().to_owned(),
+            begin: Instant::now(),
+            status: None,
+            is_cut: false,
+            vm: String::new(),
+        }
+    }
 }
 
 impl Drop for Line {

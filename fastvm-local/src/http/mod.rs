@@ -34,6 +34,7 @@ mod files;
 mod firewall;
 mod log;
 mod org;
+mod proxied;
 mod query;
 mod services;
 mod snapshot_imports;
@@ -46,6 +47,7 @@ mod volumes;
 pub(crate) use auth::ApiKey;
 use error::ApiError;
 pub(crate) use faults::Cuttable;
+pub(crate) use proxied::service_or;
 
 /// The one org that there is.
 const ORG_ID: &str = "org_local";

@@ -8,6 +8,7 @@ mod faults;
 mod files;
 mod firewall;
 mod life;
+mod proxy;
 mod routes;
 mod server;
 mod services;
