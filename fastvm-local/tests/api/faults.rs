@@ -328,7 +328,7 @@ async fn a_paused_vm_can_die_too() {
     let answer = pause.send().await.unwrap();
     assert_eq!(answer.status(), 200);
     assert!(answer.bytes().await.is_err());
-    assert_eq!(api.status_of(&vm).await, "stopped");
+    eventually!("the VM stops", api.status_of(&vm).await == "stopped");
 }
 
 #[tokio::test]
