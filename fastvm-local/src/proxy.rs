@@ -312,7 +312,7 @@ fn drop_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 /// The parts of a header that is a list.
-fn tokens<'a>(headers: &'a HeaderMap, name: HeaderName) -> impl Iterator<Item = &'a str> {
+fn tokens(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     let values = headers.get_all(name).into_iter();
     values
         .filter_map(|value| value.to_str().ok())

@@ -325,7 +325,6 @@ impl ServerBuilder {
             consoles: Consoles::default(),
             snapshots,
             storage,
-            store,
             ledger,
             ssh_keys,
             faults: faults.clone(),

@@ -19,7 +19,6 @@ use crate::quota::Ledger;
 use crate::snapshots::Snapshots;
 use crate::ssh_keys::SshKeys;
 use crate::storage::{PREFIX, Storage};
-use crate::store::Store;
 use crate::vms::Vms;
 use crate::volumes::Volumes;
 
@@ -60,7 +59,6 @@ pub(crate) struct App {
     pub(crate) consoles: Consoles,
     pub(crate) snapshots: Arc<Snapshots>,
     pub(crate) storage: Storage,
-    pub(crate) store: Arc<Store>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) ssh_keys: SshKeys,
     pub(crate) faults: Faults,
