@@ -13,8 +13,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use fastvm_api::types::{
     AccessMode, AttachVolumeRequest, CreateVolumeRequest, FailedVolumeAttachment, MountStatus,
-    UpdateVolumeRequest, Vm, VmStatus, Volume, VolumeAttachmentItem, VolumeAttachmentItemWithVm,
-    VolumeStatus,
+    SkippedVolumeReason, SnapshotVolumeAttachment, UpdateVolumeRequest, Vm, VmStatus, Volume,
+    VolumeAttachmentItem, VolumeAttachmentItemWithVm, VolumeStatus,
 };
 use tokio::runtime::Handle;
 use uuid::Uuid;
@@ -368,6 +368,22 @@ impl Volumes {
         sandbox.mount(folder, &item.mount_path, read_only).await?;
         item.mount_status = MountStatus::Mounted;
         Ok(())
+    }
+
+    /// Why a restore cannot attach what was captured as it was, if so.
+    pub(crate) fn skip_reason(
+        &self,
+        captured: &SnapshotVolumeAttachment,
+    ) -> Option<SkippedVolumeReason> {
+        let Some(volume) = self.table.get(&captured.volume_id) else {
+            return Some(SkippedVolumeReason::Deleted);
+        };
+        if volume.status == VolumeStatus::Deleting {
+            return Some(SkippedVolumeReason::Deleting);
+        }
+        let was_writable = captured.read_only != Some(true);
+        (was_writable && volume.access_mode != AccessMode::Rw)
+            .then_some(SkippedVolumeReason::VolRoCeilingAfterPatch)
     }
 
     fn ready(&self, id: &str) -> Result<Volume, Refused> {

@@ -6,7 +6,8 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use fastvm_api::types::{
-    CreateSnapshotRequest, DeleteResponse, LaunchVmRequest, UpdateSnapshotRequest,
+    AttachVolumeRequest, CreateSnapshotRequest, DeleteResponse, LaunchVmRequest,
+    SkippedSnapshotVolume, UpdateSnapshotRequest,
 };
 use http::StatusCode;
 
@@ -67,12 +68,12 @@ async fn delete(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<R
     Ok(json(StatusCode::OK, &DeleteResponse::new(id, true)))
 }
 
-/// The snapshot that a launch shall start from, if it names one. The request then has what was
-/// captured wherever it says nothing itself.
+/// The snapshot that a launch shall start from, if it names one, and the captured volumes that it goes
+/// without. The request then has what was captured wherever it says nothing itself.
 pub(super) fn restore(
     app: &App,
     request: &mut LaunchVmRequest,
-) -> Result<Option<Source>, ApiError> {
+) -> Result<Option<(Source, Vec<SkippedSnapshotVolume>)>, ApiError> {
     let Some(id) = &request.snapshot_id else {
         return Ok(None);
     };
@@ -89,7 +90,23 @@ pub(super) fn restore(
     request.disk_gib.get_or_insert(source.disk_gib);
     request.machine_type = (request.machine_type.take()).or_else(|| captured.machine_name.clone());
     request.firewall = (request.firewall.take()).or_else(|| captured.firewall.clone());
-    Ok(Some(source))
+    let mut skipped = Vec::new();
+    if request.volumes.is_none() {
+        let mut kept = Vec::new();
+        for volume in &captured.volumes {
+            let (id, path) = (&volume.volume_id, &volume.mount_path);
+            match app.volumes.skip_reason(volume) {
+                Some(reason) => skipped.push(SkippedSnapshotVolume::new(id, path, reason)),
+                None => {
+                    let mut again = AttachVolumeRequest::new(id, path);
+                    again.read_only = volume.read_only;
+                    kept.push(again);
+                }
+            }
+        }
+        request.volumes = Some(kept);
+    }
+    Ok(Some((source, skipped)))
 }
 
 fn no_such_snapshot() -> ApiError {

@@ -9,7 +9,8 @@ use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use fastvm_api::Patch;
 use fastvm_api::types::{
-    AttachmentWarnings, DeleteResponse, LaunchVmRequest, UpdateVmRequest, Vm, VmStatus,
+    AttachmentWarnings, DeleteResponse, LaunchVmRequest, SkippedSnapshotVolume, UpdateVmRequest,
+    Vm, VmStatus,
 };
 use http::StatusCode;
 use serde::Serialize;
@@ -56,8 +57,9 @@ async fn launch(
     };
     let mut spec = LaunchSpec::new(&vm.id, rules::host_name(&vm.name, &vm.id));
     spec.env = vm.env_vars.clone();
-    let mut services = Vec::new();
-    if let Some(source) = source {
+    let (mut services, mut skipped) = (Vec::new(), Vec::new());
+    if let Some((source, volumes)) = source {
+        skipped = volumes;
         vm.source_name = Some(source.snapshot.name);
         services = source.snapshot.services;
         spec.source = Some(source.tree);
@@ -71,7 +73,7 @@ async fn launch(
         VmStatus::Running => StatusCode::CREATED,
         _ => StatusCode::ACCEPTED,
     };
-    let launched = launched(&app, vm);
+    let launched = launched(&app, vm, skipped);
     let mut response = json(status, &launched);
     response.extensions_mut().insert(AboutVm(launched.vm.id));
     Ok(response)
@@ -87,16 +89,20 @@ struct Launched {
 }
 
 /// A VM that runs already tells what it goes without; one that boots still will show it.
-fn launched(app: &App, vm: Vm) -> Launched {
+fn launched(app: &App, vm: Vm, skipped: Vec<SkippedSnapshotVolume>) -> Launched {
     let machine = app.vms.get(&vm.id);
     let running = machine.filter(|_| vm.status == VmStatus::Running);
-    match running.map(|machine| volumes::take_failed(&machine)) {
-        Some(Ok((vm, failed))) if !failed.is_empty() => Launched {
-            vm,
-            warnings: Some(AttachmentWarnings::new().set_failed_volume_attachments(failed)),
-        },
-        _ => Launched { vm, warnings: None },
-    }
+    let (vm, failed) = match running.map(|machine| volumes::take_failed(&machine)) {
+        Some(Ok(taken)) => taken,
+        _ => (vm, Vec::new()),
+    };
+    let warns = !failed.is_empty() || !skipped.is_empty();
+    let warnings = warns.then(|| {
+        AttachmentWarnings::new()
+            .set_failed_volume_attachments(failed)
+            .set_skipped_snapshot_volumes(skipped)
+    });
+    Launched { vm, warnings }
 }
 
 /// The VM that a launch asks for. What it does not ask for is left out, as in every answer.

@@ -309,6 +309,53 @@ async fn a_launch_attaches_volumes_and_says_which_it_could_not() {
 }
 
 #[tokio::test]
+async fn a_restore_attaches_the_captured_volumes_unless_told() {
+    let api = Api::start().await;
+    let [kept, gone] = [
+        ready(&api, new_volume("kept", 1)).await,
+        ready(&api, new_volume("gone", 1)).await,
+    ];
+    let body = json!({"machineType": "c1m2", "volumes": [
+        {"volumeId": kept, "mountPath": "/data/kept"},
+        {"volumeId": gone, "mountPath": "/data/gone"},
+    ]});
+    let vm = api.launch(body).await;
+    api.sh(&vm, "echo data > /data/kept/file").await;
+    let id = vm.strip_prefix("/v1/vms/").unwrap();
+    let (_, snapshot) = api.post("/v1/snapshots", json!({"vmId": id})).await;
+    assert_eq!(api.delete(&vm).await.0, 200);
+    assert_eq!(api.delete(&format!("/v1/volumes/{gone}")).await.0, 200);
+    let path = format!("/v1/volumes/{gone}");
+    eventually!("the volume is gone", api.get(&path).await.0 == 404);
+
+    let request = json!({"snapshotId": snapshot["id"]});
+    let (status, restored) = api.post("/v1/vms", request.clone()).await;
+    assert_eq!(status, 201, "{restored}");
+    let skipped = json!({"skippedSnapshotVolumes": [
+        {"volumeId": gone, "mountPath": "/data/gone", "reason": "deleted"},
+    ]});
+    assert_eq!(restored["attachmentWarnings"], skipped);
+    let restored = format!("/v1/vms/{}", restored["id"].as_str().unwrap());
+    assert_eq!(
+        api.sh(&restored, "cat /data/kept/file").await["stdout"],
+        "data\n"
+    );
+
+    let path = format!("/v1/volumes/{kept}");
+    api.patch(&path, json!({"accessMode": "ro"})).await;
+    let (_, limited) = api.post("/v1/vms", request.clone()).await;
+    let skipped = &limited["attachmentWarnings"]["skippedSnapshotVolumes"][0];
+    assert_eq!(skipped["reason"], "vol_ro_ceiling_after_patch");
+
+    let mut without = request;
+    without["volumes"] = json!([]);
+    let (_, bare) = api.post("/v1/vms", without).await;
+    assert_eq!(bare["attachmentWarnings"], json!(null));
+    let bare = format!("/v1/vms/{}", bare["id"].as_str().unwrap());
+    assert_eq!(api.sh(&bare, "ls /data/kept").await["stdout"], "");
+}
+
+#[tokio::test]
 async fn a_slow_launch_shows_the_volumes_it_could_not_attach() {
     let slow = Server::builder().boot_delay(Duration::from_millis(100));
     let api = Api::of(slow.start().await.unwrap());
