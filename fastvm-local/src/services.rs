@@ -58,14 +58,20 @@ impl Services {
     }
 }
 
+/// Whether a service can have this name.
+pub(crate) fn check_name(name: &str) -> Result<(), NotRegistered> {
+    if is_name(name) {
+        return Ok(());
+    }
+    Err(NotRegistered::Invalid(format!(
+        "name: {name:?} is not 1 to {NAME_LENGTH} lowercase letters, digits and single hyphens \
+         between them"
+    )))
+}
+
 fn check(service: &Service) -> Result<(), NotRegistered> {
     let Service { name, port, .. } = service;
-    if !is_name(name) {
-        return Err(NotRegistered::Invalid(format!(
-            "name: {name:?} is not 1 to {NAME_LENGTH} lowercase letters, digits and single hyphens \
-             between them"
-        )));
-    }
+    check_name(name)?;
     if !(LOWEST_PORT..=HIGHEST_PORT).contains(port) {
         return Err(NotRegistered::Invalid(format!(
             "port: {port} is not from {LOWEST_PORT} to {HIGHEST_PORT}"

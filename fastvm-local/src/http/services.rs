@@ -11,7 +11,7 @@ use http::StatusCode;
 use super::body::{Json, Target};
 use super::error::ApiError;
 use super::{App, json};
-use crate::services::NotRegistered;
+use crate::services::{NotRegistered, check_name};
 use crate::vms::Machine;
 
 pub(super) fn handler(operation: &str, on_method: MethodFilter) -> Option<MethodRouter<Arc<App>>> {
@@ -50,9 +50,13 @@ async fn update(
     Ok(json(StatusCode::OK, &service))
 }
 
-async fn delete(Target(machine): Target, Path((_, name)): Path<(String, String)>) -> StatusCode {
+async fn delete(
+    Target(machine): Target,
+    Path((_, name)): Path<(String, String)>,
+) -> Result<StatusCode, ApiError> {
+    check_name(&name)?;
     machine.change_services(|services| services.remove(&name));
-    StatusCode::NO_CONTENT
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// A VM that will not run again has no use for a service.

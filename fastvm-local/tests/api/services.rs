@@ -39,6 +39,8 @@ async fn services_are_listed_by_name_and_open_the_firewall() {
     let web = format!("{path}/web");
     assert_eq!(delete(&api, &web).await, (204, String::new()));
     assert_eq!(delete(&api, &web).await, (204, String::new()));
+    let too_long = format!("{path}/{}", "a".repeat(30));
+    assert_eq!(delete(&api, &too_long).await.0, 400);
     assert_eq!(api.get(&path).await.1.as_array().map(Vec::len), Some(1));
     let rules = &api.get(&vm).await.1["effectiveFirewall"]["ingress"]["rules"];
     assert_eq!(rules.as_array().map(Vec::len), Some(1));
