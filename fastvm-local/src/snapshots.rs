@@ -23,7 +23,7 @@ use crate::rules;
 use crate::sandbox::{Sandbox, Tree, remove_when_at_rest};
 use crate::services::Services;
 use crate::store::{Record, Store, StoreError, Table};
-use crate::vms::{self, Machine};
+use crate::vms::{self, Machine, to_its_end};
 
 /// All snapshots of a server.
 #[derive(Debug)]
@@ -156,10 +156,7 @@ impl Snapshots {
         name: Option<String>,
     ) -> Result<Snapshot, NotTaken> {
         let snapshots = Arc::clone(self);
-        let taking = async move { snapshots.take_now(&machine, name.as_deref()).await };
-        tokio::spawn(taking)
-            .await
-            .unwrap_or_else(|error| Err(NotTaken::Failed(io::Error::other(error))))
+        to_its_end(async move { snapshots.take_now(&machine, name.as_deref()).await }).await
     }
 
     async fn take_now(&self, machine: &Machine, name: Option<&str>) -> Result<Snapshot, NotTaken> {

@@ -13,6 +13,9 @@ use crate::store::{Store, StoreError};
 /// is private, goes with the server, and is swept by the next start if the server is killed.
 const OBJECTS: &str = ".objects";
 
+/// What a temporary server keeps lies there, too.
+const KEPT: &str = ".kept";
+
 const MOST_ATTEMPTS: usize = 5;
 
 /// How long the background removal of VMs is awaited.
@@ -111,9 +114,6 @@ impl StateDir {
         }
     }
 }
-
-/// Where what a temporary server keeps lies.
-const KEPT: &str = ".kept";
 
 /// Where the objects of a server lie.
 pub(crate) fn objects(host: &Host) -> PathBuf {

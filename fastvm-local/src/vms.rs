@@ -305,19 +305,29 @@ impl State {
         let mut vm = self.vm.clone();
         let policy = firewall::effective(vm.firewall.as_ref(), self.services.iter());
         vm.effective_firewall = Some(policy);
-        if self
-            .sandbox
-            .as_ref()
-            .is_some_and(|sandbox| !sandbox.is_alive())
-        {
+        if self.has_ended() {
             stop(&mut vm);
         }
         vm
     }
 
+    /// The status that [`view`](Self::view) shows, without the rest: each command asks for it.
+    fn status(&self) -> VmStatus {
+        if self.has_ended() {
+            VmStatus::Stopped
+        } else {
+            self.vm.status.clone()
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        let sandbox = self.sandbox.as_ref();
+        sandbox.is_some_and(|sandbox| !sandbox.is_alive())
+    }
+
     /// The sandbox, if the VM has this status.
     fn sandbox_if(&self, wanted: VmStatus) -> Result<Arc<Sandbox>, NotChanged> {
-        let found = self.view().status;
+        let found = self.status();
         match &self.sandbox {
             Some(sandbox) if found == wanted => Ok(Arc::clone(sandbox)),
             _ => Err(NotChanged::Status { wanted, found }),
@@ -369,9 +379,13 @@ impl Machine {
     /// The place where commands run, or else the status that has none.
     pub(crate) fn running(&self) -> Result<Arc<Sandbox>, VmStatus> {
         let state = lock(&self.state);
-        state
-            .sandbox_if(VmStatus::Running)
-            .map_err(|_| state.view().status)
+        let running = state.sandbox_if(VmStatus::Running);
+        running.map_err(|_| state.status())
+    }
+
+    /// The status that [`view`](Self::view) shows.
+    pub(crate) fn status(&self) -> VmStatus {
+        lock(&self.state).status()
     }
 
     /// The place where commands run, be it frozen.
@@ -400,18 +414,18 @@ impl Machine {
     /// future is dropped.
     pub(crate) async fn pause(self: &Arc<Self>) -> Result<Vm, NotChanged> {
         let machine = Arc::clone(self);
-        let pausing = tokio::spawn(async move {
+        to_its_end(async move {
             let _turn = machine.turn().await;
             machine.freeze().await
-        });
-        pausing.await.map_err(io::Error::other)?
+        })
+        .await
     }
 
     /// The same, for who has the turn.
     async fn freeze(self: &Arc<Self>) -> Result<Vm, NotChanged> {
         let running = {
             let state = lock(&self.state);
-            if state.view().status == VmStatus::Paused {
+            if state.status() == VmStatus::Paused {
                 return Ok(state.view());
             }
             state.sandbox_if(VmStatus::Running)
@@ -442,17 +456,17 @@ impl Machine {
     /// future is dropped.
     pub(crate) async fn resume(self: &Arc<Self>) -> Result<Vm, NotChanged> {
         let machine = Arc::clone(self);
-        let resuming = tokio::spawn(async move {
+        to_its_end(async move {
             let _turn = machine.turn().await;
             machine.thaw().await
-        });
-        resuming.await.map_err(io::Error::other)?
+        })
+        .await
     }
 
     async fn thaw(self: &Arc<Self>) -> Result<Vm, NotChanged> {
         let (paused, asked) = {
             let state = lock(&self.state);
-            if state.view().status == VmStatus::Running {
+            if state.status() == VmStatus::Running {
                 return Ok(state.view());
             }
             (state.sandbox_if(VmStatus::Paused)?, share_of(&state.vm))
@@ -618,6 +632,17 @@ async fn count_down(machine: Weak<Machine>, mut wait: Duration, stopped: Cancell
             None => return,
         }
     }
+}
+
+/// Does something whether somebody waits for it or not.
+pub(crate) async fn to_its_end<T, E>(
+    act: impl Future<Output = Result<T, E>> + Send + 'static,
+) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<io::Error> + Send + 'static,
+{
+    tokio::spawn(act).await.map_err(io::Error::other)?
 }
 
 fn share_of(vm: &Vm) -> Quota {

@@ -23,7 +23,7 @@ use crate::exec::with_cause;
 use crate::quota::{Ledger, Quota, QuotaExceeded, Share};
 use crate::sandbox::{MountError, Sandbox};
 use crate::store::{Record, Store, StoreError, Table};
-use crate::vms::{self, Machine, NotChanged, Vms};
+use crate::vms::{self, Machine, NotChanged, Vms, to_its_end};
 use crate::{rules, sandbox};
 
 /// Where the folders of volumes are, among the data of the store.
@@ -493,13 +493,6 @@ impl Volumes {
     fn shares(&self) -> std::sync::MutexGuard<'_, HashMap<String, Share>> {
         self.shares.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Does something whether somebody waits for it or not.
-async fn to_its_end<T: Send + 'static>(
-    act: impl Future<Output = Result<T, Refused>> + Send + 'static,
-) -> Result<T, Refused> {
-    tokio::spawn(act).await.map_err(io::Error::other)?
 }
 
 /// What a launch shall attach, to be mounted at the end of the boot.

@@ -61,7 +61,7 @@ async fn delete(
 
 /// A VM that will not run again has no use for a service.
 fn check_status(machine: &Machine) -> Result<(), ApiError> {
-    let status = machine.view().status;
+    let status = machine.status();
     match status {
         VmStatus::Stopped | VmStatus::Error | VmStatus::Deleting => {
             Err(ApiError::conflict(format!("the VM is {status}")))

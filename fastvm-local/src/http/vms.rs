@@ -1,7 +1,6 @@
 //! Launch, list, retrieve, update, delete; pause, resume and the TTL.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -25,7 +24,7 @@ use crate::firewall;
 use crate::rules;
 use crate::sandbox::LaunchSpec;
 use crate::snapshots::register_services;
-use crate::vms::{self, Boot};
+use crate::vms::{self, Boot, to_its_end};
 use crate::volumes;
 
 /// The metadata key by which a launch asks for a boot that goes wrong.
@@ -216,12 +215,12 @@ async fn resume(
     State(app): State<Arc<App>>,
     Target(machine): Target,
 ) -> Result<Response, ApiError> {
-    let resuming = tokio::spawn(async move {
+    let vm = to_its_end(async move {
         machine.resume().await?;
         app.volumes.mount_pending(&machine).await;
         Ok::<_, ApiError>(machine.view())
-    });
-    let vm = resuming.await.map_err(io::Error::other)??;
+    })
+    .await?;
     Ok(json(StatusCode::OK, &vm))
 }
 
@@ -235,8 +234,7 @@ async fn delete(
 ) -> Result<Response, ApiError> {
     let id = machine.id.clone();
     // A client that goes away shall not leave half of it.
-    let deleting = tokio::spawn(async move { app.delete_vm(&id).await });
-    if !deleting.await.map_err(io::Error::other)? {
+    if !to_its_end(async move { Ok::<_, ApiError>(app.delete_vm(&id).await) }).await? {
         return Err(ApiError::no_such_vm());
     }
     Ok(json(
