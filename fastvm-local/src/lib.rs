@@ -35,6 +35,7 @@
 //! - `proxy` leads to services by host name
 //! - `volumes` are folders that VMs share
 //! - `snapshots` are copies of a VM's files for new VMs
+//! - `images` finds the images that snapshots are imported from
 //! - `storage` holds what signed URLs point to, `store` keeps records and their data
 //! - `ssh_keys` knows the user's keys
 //! - `check` refuses requests that are not as the document of the API says
@@ -49,6 +50,7 @@ mod exec;
 mod faults;
 mod firewall;
 mod http;
+mod images;
 mod proxy;
 mod quota;
 mod rules;

@@ -73,15 +73,17 @@ pub(crate) use instance::remove_when_at_rest;
 pub use probe::Host;
 #[cfg(target_os = "linux")]
 pub use process::{Input, Output, Process};
+#[cfg(target_os = "linux")]
+pub(crate) use root::fill as furnish;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use std::fs::remove_dir_all as remove_when_at_rest;
 #[cfg(target_os = "linux")]
 pub use terminal::Terminal;
 pub(crate) use tree::Tree;
 #[cfg(not(target_os = "linux"))]
-pub(crate) use unsupported::copy_tree;
-#[cfg(not(target_os = "linux"))]
 pub use unsupported::{Host, Input, Output, Process, Sandbox, Terminal};
+#[cfg(not(target_os = "linux"))]
+pub(crate) use unsupported::{copy_tree, furnish};
 #[cfg(target_os = "linux")]
 pub use vm::Sandbox;
 

@@ -182,7 +182,7 @@ fn system_folders() -> io::Result<Vec<std::ffi::OsString>> {
 }
 
 /// Fills an empty root directory; one that holds something, a restored one, is left as it is.
-pub(super) fn fill(root: &Path, hostname: &str) -> io::Result<()> {
+pub(crate) fn fill(root: &Path, hostname: &str) -> io::Result<()> {
     match fs::create_dir(root) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}

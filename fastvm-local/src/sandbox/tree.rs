@@ -27,6 +27,12 @@ impl Tree {
         }
     }
 
+    /// The folder.
+    #[allow(dead_code)]
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Fills it from a folder that is at rest: it is there as a whole or not at all. Blocks.
     pub(crate) fn fill_from(&self, folder: &Path) -> io::Result<()> {
         let mut half = self.path.clone().into_os_string();
@@ -41,7 +47,7 @@ impl Tree {
     }
 
     /// Makes a new folder a copy of it. Blocks.
-    pub(super) fn copy_to(&self, folder: &Path) -> io::Result<()> {
+    pub(crate) fn copy_to(&self, folder: &Path) -> io::Result<()> {
         // Nothing in memory is half changed after a panic.
         let _alone = self.copying.lock().unwrap_or_else(PoisonError::into_inner);
         copy_tree(&self.path, folder)

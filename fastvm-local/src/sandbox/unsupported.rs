@@ -18,6 +18,11 @@ pub(crate) fn copy_tree(_from: &Path, _to: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
+/// Always fails, for the same reason.
+pub(crate) fn furnish(_root: &Path, _hostname: &str) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// A machine on which VMs can be launched: not this one.
 #[derive(Clone, Debug)]
 pub struct Host(Infallible);
