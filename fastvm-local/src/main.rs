@@ -29,6 +29,13 @@ struct Options {
     #[arg(long, requires = "api_key")]
     allow_remote: bool,
 
+    /// Where clients reach the server if not at its address [default: http://ADDRESS:PORT].
+    ///
+    /// For a server behind a proxy or a mapped port. Signed storage URLs begin with it, so VMs have
+    /// to reach it, too.
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+
     /// API key that clients must send [default: a random one].
     #[arg(long, value_name = "KEY")]
     api_key: Option<String>,
@@ -119,6 +126,9 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         .allow_remote(options.allow_remote)
         .boot_delay(options.boot_delay)
         .quota(quota(&options.quota));
+    if let Some(url) = options.public_url {
+        server = server.public_url(url);
+    }
     if let Some(key) = options.api_key {
         server = server.api_key(key);
     }

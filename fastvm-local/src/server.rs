@@ -107,7 +107,8 @@ impl Server {
         ServerBuilder::default()
     }
 
-    /// Where it is reached, such as `http://127.0.0.1:8787`: the base URL for a client.
+    /// Where it is reached, such as `http://127.0.0.1:8787`: the base URL for a client. The
+    /// [public URL](ServerBuilder::public_url), if there is one.
     pub fn base_url(&self) -> &str {
         &self.base_url
     }
@@ -149,6 +150,7 @@ impl fmt::Debug for Server {
 pub struct ServerBuilder {
     address: SocketAddr,
     allows_remote: bool,
+    public_url: Option<String>,
     api_key: Option<String>,
     boot_delay: Duration,
     url_lifetime: Duration,
@@ -163,6 +165,7 @@ impl Default for ServerBuilder {
         Self {
             address: (Ipv4Addr::LOCALHOST, 0).into(),
             allows_remote: false,
+            public_url: None,
             api_key: None,
             boot_delay: Duration::ZERO,
             url_lifetime: Duration::from_secs(900),
@@ -179,6 +182,7 @@ impl fmt::Debug for ServerBuilder {
         f.debug_struct("ServerBuilder")
             .field("address", &self.address)
             .field("allows_remote", &self.allows_remote)
+            .field("public_url", &self.public_url)
             .field("boot_delay", &self.boot_delay)
             .field("url_lifetime", &self.url_lifetime)
             .field("state_dir", &self.state_dir)
@@ -202,6 +206,13 @@ impl ServerBuilder {
     /// then do all but move files. For that, listen on an address of this machine that they reach.
     pub fn allow_remote(mut self, is_allowed: bool) -> Self {
         self.allows_remote = is_allowed;
+        self
+    }
+
+    /// Where clients reach the server if not at its address: behind a proxy, or a port that is mapped
+    /// from elsewhere. Signed storage URLs begin with it, so VMs have to reach it, too.
+    pub fn public_url(mut self, url: impl Into<String>) -> Self {
+        self.public_url = Some(url.into());
         self
     }
 
@@ -264,6 +275,7 @@ impl ServerBuilder {
         if api_key.is_empty() || !api_key.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(StartError::ApiKey);
         }
+        let public_url = self.public_url.map(check_public_url).transpose()?;
         let faults = Faults::new(self.fault_seed);
         for fault in self.faults {
             faults.add(fault).map_err(StartError::Fault)?;
@@ -279,7 +291,7 @@ impl ServerBuilder {
                 "other machines reach {address}: whoever has the key runs commands on this one"
             );
         }
-        let base_url = format!("http://{}", reachable(address));
+        let base_url = public_url.unwrap_or_else(|| format!("http://{}", reachable(address)));
 
         let state_dir = self
             .state_dir
@@ -355,6 +367,20 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
         _ => {}
     }
     address
+}
+
+/// A URL that paths can follow.
+fn check_public_url(url: String) -> Result<String, StartError> {
+    let url = url.trim_end_matches('/').to_owned();
+    let is_valid = url.parse::<http::Uri>().is_ok_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.host().is_some_and(|host| !host.is_empty())
+            && uri.query().is_none()
+    });
+    match is_valid && !url.contains(['@', '#', '\'']) {
+        true => Ok(url),
+        false => Err(StartError::PublicUrl),
+    }
 }
 
 /// Answers requests until the shutdown, then ends the VMs and with them what waits for them.
@@ -433,6 +459,8 @@ pub enum StartError {
     /// The address is not a loopback address, and no other is
     /// [allowed](ServerBuilder::allow_remote).
     NotLoopback(SocketAddr),
+    /// The public URL is not one that paths can follow.
+    PublicUrl,
     /// The API key is empty, or has characters that a header cannot carry.
     ApiKey,
     /// A fault could never happen.
@@ -471,6 +499,9 @@ impl fmt::Display for StartError {
                 "{address} is not a loopback address such as 127.0.0.1:8787, and other machines are \
                  not allowed to reach this server (allow_remote, --allow-remote)"
             ),
+            Self::PublicUrl => f.write_str(
+                "the public URL must be like https://host:port, without a login, query or quote",
+            ),
             Self::ApiKey => {
                 f.write_str("the API key must be visible ASCII characters without spaces")
             }
@@ -487,7 +518,7 @@ impl fmt::Display for StartError {
 impl Error for StartError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::NotLoopback(_) | Self::ApiKey => None,
+            Self::NotLoopback(_) | Self::PublicUrl | Self::ApiKey => None,
             Self::Fault(error) => Some(error),
             Self::Listen { source, .. } | Self::StateDir { source, .. } => Some(source),
             Self::Store { source, .. } => Some(&**source),

@@ -1,8 +1,10 @@
 //! What the integration tests share: a local server with a client on it, and a stub server that
-//! answers as a test tells it and counts what it was asked.
+//! answers as a test tells it and counts what it was asked, and a proxy that breaks connections.
 
+mod proxy;
 mod stub;
 
+pub use proxy::{Fault, FaultProxy, Trouble, Way};
 pub use stub::{Reply, Request, Stub};
 
 use fastvm::Client;
@@ -27,6 +29,15 @@ impl World {
     pub async fn with_boot_delay(delay: std::time::Duration) -> Self {
         let server = Server::builder().boot_delay(delay).start().await;
         Self::of(server.expect("the local server starts"))
+    }
+
+    /// One whose client, and whose storage URLs, go through a proxy.
+    pub async fn behind_proxy() -> (Self, FaultProxy) {
+        let proxy = FaultProxy::bind().await;
+        let server = Server::builder().public_url(proxy.base_url()).start().await;
+        let world = Self::of(server.expect("the local server starts"));
+        proxy.forward_to(world.server.address());
+        (world, proxy)
     }
 
     fn of(server: Server) -> Self {
