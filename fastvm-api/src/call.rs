@@ -76,6 +76,13 @@ impl CallInfo {
         }
     }
 
+    /// The same call, with these options; headers are for whoever makes the request.
+    pub fn with_options(mut self, options: &CallOptions) -> Self {
+        self.request_timeout = options.request_timeout;
+        self.max_retries = options.max_retries;
+        self
+    }
+
     /// The same call, about this VM.
     pub fn with_vm_id(mut self, id: impl Into<String>) -> Self {
         self.vm_id = Some(id.into());
@@ -114,31 +121,27 @@ impl fmt::Debug for CallInfo {
     }
 }
 
-/// A client and the options of one call: what every builder starts from.
-#[derive(Clone)]
-pub struct Call {
-    client: Client,
+/// The options that every call has: headers, time limit, retries.
+///
+/// They are most often set on the call itself. This is for one set of them on several calls, with
+/// `.call_options(options.clone())`.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use fastvm_api::CallOptions;
+/// let patient = CallOptions::default()
+///     .request_timeout(Duration::from_secs(300))
+///     .max_retries(5);
+/// # let _ = patient;
+/// ```
+#[derive(Clone, Default)]
+pub struct CallOptions {
     request_timeout: Option<Duration>,
     max_retries: Option<u32>,
     headers: Vec<(String, String)>,
 }
 
-impl Call {
-    /// A call by this client, with its defaults.
-    pub fn new(client: &Client) -> Self {
-        Self {
-            client: client.clone(),
-            request_timeout: None,
-            max_retries: None,
-            headers: Vec::new(),
-        }
-    }
-
-    /// The client that makes the call.
-    pub fn client(&self) -> &Client {
-        &self.client
-    }
-
+impl CallOptions {
     /// Sends this header, too.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
@@ -157,31 +160,9 @@ impl Call {
         self
     }
 
-    /// Makes the raw client that carries this one call. Bad arguments are refused here, before
-    /// anything is sent.
-    pub(crate) fn begin(
-        &self,
-        operation: &'static Operation,
-        path: &[(&str, &str)],
-    ) -> Result<Exchange> {
-        for (name, value) in path {
-            check_path_parameter(operation, name, value)?;
-        }
-        let is_on_vm = operation.path.starts_with("/v1/vms/{");
-        let vm_id = path.first().filter(|_| is_on_vm).map(|(_, id)| *id);
-        let info = CallInfo {
-            operation,
-            vm_id: vm_id.map(str::to_owned),
-            request_timeout: self.request_timeout,
-            max_retries: self.max_retries,
-        };
-        let headers = self.header_map(operation)?;
-        let raw = raw::Client {
-            baseurl: self.client.base_url().to_owned(),
-            client: self.client.http().clone(),
-            inner: Runtime::new(self.client.clone(), info, headers),
-        };
-        Ok(Exchange { raw })
+    /// These options in place of its own.
+    pub fn call_options(self, options: CallOptions) -> Self {
+        options
     }
 
     fn header_map(&self, operation: &'static Operation) -> Result<HeaderMap> {
@@ -203,16 +184,62 @@ impl Call {
     }
 }
 
-impl fmt::Debug for Call {
+impl fmt::Debug for CallOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Values may be secret: names only.
         let headers: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
-        f.debug_struct("Call")
-            .field("client", &self.client)
+        f.debug_struct("CallOptions")
             .field("request_timeout", &self.request_timeout)
             .field("max_retries", &self.max_retries)
             .field("headers", &headers)
             .finish()
+    }
+}
+
+/// A client and the options of one call: what every builder starts from.
+#[derive(Clone, Debug)]
+pub struct Call {
+    client: Client,
+    options: CallOptions,
+}
+
+impl Call {
+    /// A call by this client, with its defaults.
+    pub fn new(client: &Client) -> Self {
+        Self {
+            client: client.clone(),
+            options: CallOptions::default(),
+        }
+    }
+
+    /// The client that makes the call.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    crate::__call_options!(options);
+
+    /// Makes the raw client that carries this one call. Bad arguments are refused here, before
+    /// anything is sent.
+    pub(crate) fn begin(
+        &self,
+        operation: &'static Operation,
+        path: &[(&str, &str)],
+    ) -> Result<Exchange> {
+        for (name, value) in path {
+            check_path_parameter(operation, name, value)?;
+        }
+        let is_on_vm = operation.path.starts_with("/v1/vms/{");
+        let vm_id = path.first().filter(|_| is_on_vm).map(|(_, id)| *id);
+        let mut info = CallInfo::new(operation).with_options(&self.options);
+        info.vm_id = vm_id.map(str::to_owned);
+        let headers = self.options.header_map(operation)?;
+        let raw = raw::Client {
+            baseurl: self.client.base_url().to_owned(),
+            client: self.client.http().clone(),
+            inner: Runtime::new(self.client.clone(), info, headers),
+        };
+        Ok(Exchange { raw })
     }
 }
 
@@ -253,8 +280,8 @@ pub(crate) fn map_answer<T, U>(
     ResponseValue::new(map(answer.into_inner()), status, headers)
 }
 
-/// The options that every call has. `$call` is the field that takes them: a `Call`, or a builder
-/// that an override carries.
+/// The options that every call has. `$call` is the field that takes them: a `Call`, a builder that
+/// an override carries, or `CallOptions` that it hands to each of its calls.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __call_options {
@@ -278,6 +305,12 @@ macro_rules! __call_options {
         /// default. An operation that must not be repeated is not, whatever this says.
         pub fn max_retries(mut self, retries: u32) -> Self {
             self.$call = self.$call.max_retries(retries);
+            self
+        }
+
+        /// These options in place of all that were set so far.
+        pub fn call_options(mut self, options: $crate::CallOptions) -> Self {
+            self.$call = self.$call.call_options(options);
             self
         }
     };

@@ -58,7 +58,7 @@ mod hooks;
 mod patch;
 mod values;
 
-pub use call::{Call, CallInfo, Operation, Pending};
+pub use call::{Call, CallInfo, CallOptions, Operation, Pending};
 pub use client::Client;
 pub use error::{Error, ErrorKind, Outcome, Result};
 pub use generated::*;

@@ -58,7 +58,7 @@ mod vms;
 
 pub use client::{Client, ClientBuilder};
 pub use exec::{CommandLine, Output, Run};
-pub use fastvm_api::{Error, ErrorKind, Outcome, Patch, ResponseValue, Result, types};
+pub use fastvm_api::{CallOptions, Error, ErrorKind, Outcome, Patch, ResponseValue, Result, types};
 pub use launch::{Launch, WaitForVmReady};
 pub use stream::{ExecEvent, ExecStream, Exit, Stream};
 pub use transfer::{Download, Upload};

@@ -9,6 +9,7 @@ use syn::Ident;
 /// suffix `_field`.
 const RESERVED_SETTERS: &[&str] = &[
     "body",
+    "call_options",
     "check",
     "command",
     "exec_timeout",
