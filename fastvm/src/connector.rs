@@ -76,13 +76,34 @@ impl Connector {
         &self.calls
     }
 
+    /// The connector of a client, if that sends by one.
+    pub(crate) fn of(api: &fastvm_api::Client) -> Option<&Self> {
+        let transport: &dyn std::any::Any = &**api.transport();
+        transport.downcast_ref()
+    }
+
     /// The idle check that calls of this client start with.
     pub(crate) fn idle_check(api: &fastvm_api::Client) -> IdleCheck {
-        let transport: &dyn std::any::Any = &**api.transport();
-        let connector = transport.downcast_ref::<Self>();
-        connector.map_or_else(IdleCheck::default, |connector| {
+        Self::of(api).map_or_else(IdleCheck::default, |connector| {
             connector.settings.idle_check
         })
+    }
+
+    /// The pause before work of several requests is repeated, which is taken from the budget; `None`
+    /// if it must not be. `failed` is how many attempts have.
+    pub(crate) fn pause_before_repeat(
+        &self,
+        operation: &Operation,
+        error: &Error,
+        failed: u32,
+        max_retries: Option<u32>,
+    ) -> Option<Duration> {
+        let policy = &self.settings.retry;
+        if failed > max_retries.unwrap_or(policy.max_retries) {
+            return None;
+        }
+        let pause = policy.pause(operation, error, failed)?;
+        self.budget.spend().then_some(pause)
     }
 
     async fn send_with_retries(&self, mut request: Request, call: &CallInfo) -> Result<Response> {

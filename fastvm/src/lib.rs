@@ -61,7 +61,7 @@ pub use exec::{CommandLine, Output, Run};
 pub use fastvm_api::{CallOptions, Error, ErrorKind, Outcome, Patch, ResponseValue, Result, types};
 pub use launch::{Launch, WaitForVmReady};
 pub use stream::{ExecEvent, ExecStream, Exit, Stream};
-pub use transfer::{Download, Upload};
+pub use transfer::{Compression, Download, Progress, Upload};
 pub use vm::{Vm, Warnings};
 pub use vms::Vms;
 

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::unpack::{self, folder_beside, move_into_place, parent_of, temporary};
 use super::{
-    CHUNK, CHUNKS_IN_FLIGHT, Limits, STORAGE_GET, check_remote, exec, local_error, step_failed,
+    CHUNK, CHUNKS_IN_FLIGHT, Options, STORAGE_GET, check_remote, exec, local_error, step_failed,
     storage, transfer_setters,
 };
 use crate::connector::storage_request;
@@ -51,7 +51,7 @@ pub struct Download {
     vm_id: String,
     remote: String,
     local: PathBuf,
-    limits: Limits,
+    options: Options,
 }
 
 impl Download {
@@ -61,7 +61,7 @@ impl Download {
             vm_id,
             remote,
             local,
-            limits: Limits::of(api),
+            options: Options::of(api),
         }
     }
 
@@ -89,7 +89,7 @@ impl Download {
     /// Has the VM put the data into storage; answers whether it is a folder.
     async fn send_from_vm(&self, urls: &FilePresignResponse) -> Result<bool> {
         let command = ["sh", "-c", SEND, "sh", &self.remote, &urls.upload_url];
-        let sent = exec(&self.api, &self.vm_id, self.limits, command).await?;
+        let sent = exec(&self.api, &self.vm_id, &self.options, command).await?;
         let refuse = |kind, message: &str| {
             Err(Error::new(kind, message)
                 .with_vm_id(&self.vm_id)

@@ -3,8 +3,14 @@
 //! The client and the VM never see each other: one puts the data under a signed URL, the other
 //! fetches it. Folders travel as a gzipped tar that is packed and unpacked while it flows.
 
+#[allow(dead_code)] // used by uploads and downloads soon
+mod attempts;
+#[allow(dead_code)] // used by uploads and downloads soon
+mod checksum;
 mod download;
 mod pack;
+#[allow(dead_code)] // used by uploads and downloads soon
+mod progress;
 mod unpack;
 mod upload;
 
@@ -19,7 +25,10 @@ use reqwest::{Request, Response};
 use crate::connector::Connector;
 use crate::exec::{Output, Run};
 
+use progress::Listener;
+
 pub use download::Download;
+pub use progress::Progress;
 pub use upload::Upload;
 
 static STORAGE_PUT: Operation = Operation::storage("upload to storage", "PUT");
@@ -31,44 +40,108 @@ const CHUNK: usize = 256 * 1024;
 /// How many chunks wait between a blocking thread and the network.
 const CHUNKS_IN_FLIGHT: usize = 4;
 
-/// How long the steps inside the VM may take.
-#[derive(Clone, Copy, Debug)]
-struct Limits {
-    fetch: Duration,
-    exec: Duration,
-    idle_check: Option<Duration>,
+/// How the archive of a folder is compressed on its way. Single files travel as they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Compression {
+    /// Gzip at a level that suits most folders. How is left to this crate, and may change.
+    #[default]
+    Auto,
+    /// None: for what is compressed already, such as images and videos, or for a network that is
+    /// faster than the compression.
+    None,
+    /// Gzip at this level, from 1, which is fastest, to 9, which is smallest. Others are refused.
+    Level(u32),
 }
 
-impl Limits {
-    fn of(api: &Client) -> Self {
-        let ten_minutes = Duration::from_secs(600);
-        Self {
-            fetch: ten_minutes,
-            exec: ten_minutes,
-            idle_check: Connector::idle_check(api).buffered,
+impl Compression {
+    #[allow(dead_code)] // used by uploads and downloads soon
+    /// The level of gzip, or `None` for no compression.
+    fn gzip_level(self) -> Result<Option<u32>> {
+        match self {
+            Self::Auto => Ok(Some(6)),
+            Self::None => Ok(None),
+            Self::Level(level @ 1..=9) => Ok(Some(level)),
+            Self::Level(level) => {
+                let message = format!("the compression level is {level}, but must be from 1 to 9");
+                Err(Error::new(ErrorKind::InvalidInput, message))
+            }
         }
     }
 }
 
+/// How a transfer is done.
+#[derive(Clone, Debug)]
+struct Options {
+    /// How long each command in the VM may take.
+    exec: Duration,
+    idle_check: Option<Duration>,
+    max_retries: Option<u32>,
+    compression: Compression,
+    verify: bool,
+    listener: Listener,
+}
+
+impl Options {
+    fn of(api: &Client) -> Self {
+        Self {
+            exec: STEP_TIMEOUT,
+            idle_check: Connector::idle_check(api).buffered,
+            max_retries: None,
+            compression: Compression::default(),
+            verify: false,
+            listener: Listener::default(),
+        }
+    }
+}
+
+/// How long a step in the VM may take unless the caller says.
+const STEP_TIMEOUT: Duration = Duration::from_secs(600);
+
 /// Both kinds of transfer are tuned alike.
 macro_rules! transfer_setters {
     () => {
-        /// How long the VM may take to fetch the data; 600 s by default.
-        pub fn fetch_timeout(mut self, timeout: std::time::Duration) -> Self {
-            self.limits.fetch = timeout;
+        /// Tells how far the transfer is: at most ten times a second, and when the last byte is
+        /// through. The listener runs in between the data, so it should be quick.
+        pub fn on_progress(
+            mut self,
+            listener: impl Fn(crate::Progress) + Send + Sync + 'static,
+        ) -> Self {
+            self.options.listener = crate::transfer::progress::Listener::new(listener);
             self
         }
 
-        /// How long each command in the VM may take: to pack, send or unpack; 600 s by default.
+        /// How the archive of a folder is compressed on its way; by default as suits most.
+        pub fn compression(mut self, compression: crate::Compression) -> Self {
+            self.options.compression = compression;
+            self
+        }
+
+        /// Whether a SHA-256 of what travels, made while it flows, is compared with one made inside
+        /// the VM, which needs `sha256sum` there; no by default. Lengths are always compared.
+        pub fn verify(mut self, verify: bool) -> Self {
+            self.options.verify = verify;
+            self
+        }
+
+        /// How often the transfer may start over after a passing fault of storage, in place of the
+        /// client's default.
+        pub fn max_retries(mut self, retries: u32) -> Self {
+            self.options.max_retries = Some(retries);
+            self
+        }
+
+        /// How long each command in the VM may take: to pack, send, unpack or put in place; 600 s
+        /// by default.
         pub fn exec_timeout(mut self, timeout: std::time::Duration) -> Self {
-            self.limits.exec = timeout;
+            self.options.exec = timeout;
             self
         }
 
         /// After how long a silence of a step in the VM the API is asked whether the VM still
         /// lives, in place of the client's default; `None` turns it off.
         pub fn idle_check(mut self, after: impl Into<Option<std::time::Duration>>) -> Self {
-            self.limits.idle_check = after.into();
+            self.options.idle_check = after.into();
             self
         }
     };
@@ -98,10 +171,15 @@ async fn storage(
 }
 
 /// Runs a step of a transfer in the VM.
-async fn exec(api: &Client, vm_id: &str, limits: Limits, command: [&str; 6]) -> Result<Output> {
+async fn exec<const N: usize>(
+    api: &Client,
+    vm_id: &str,
+    options: &Options,
+    command: [&str; N],
+) -> Result<Output> {
     Run::new(api, vm_id.to_owned(), command.into())
-        .timeout(limits.exec)
-        .idle_check(limits.idle_check)
+        .timeout(options.exec)
+        .idle_check(options.idle_check)
         .await
 }
 

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use fastvm_api::types::FilePresignResponse;
@@ -16,8 +17,8 @@ use tokio_util::io::ReaderStream;
 
 use super::pack::{self, PackError};
 use super::{
-    CHUNK, CHUNKS_IN_FLIGHT, Limits, STORAGE_PUT, check_remote, exec, local_error, step_failed,
-    storage, transfer_setters,
+    CHUNK, CHUNKS_IN_FLIGHT, Options, STEP_TIMEOUT, STORAGE_PUT, check_remote, exec, local_error,
+    step_failed, storage, transfer_setters,
 };
 use crate::connector::storage_request;
 use crate::exec::{succeeded, timeout_sec};
@@ -39,7 +40,8 @@ pub struct Upload {
     vm_id: String,
     local: PathBuf,
     remote: String,
-    limits: Limits,
+    fetch_timeout: Duration,
+    options: Options,
 }
 
 impl Upload {
@@ -49,11 +51,18 @@ impl Upload {
             vm_id,
             local,
             remote,
-            limits: Limits::of(api),
+            fetch_timeout: STEP_TIMEOUT,
+            options: Options::of(api),
         }
     }
 
     transfer_setters!();
+
+    /// How long the VM may take to fetch the data; 600 s by default.
+    pub fn fetch_timeout(mut self, timeout: Duration) -> Self {
+        self.fetch_timeout = timeout;
+        self
+    }
 
     async fn run(self) -> Result<()> {
         check_remote(&self.remote)?;
@@ -164,12 +173,12 @@ impl Upload {
     }
 
     async fn fetch(&self, urls: &FilePresignResponse, path: &str) -> Result<()> {
-        let seconds = timeout_sec(self.limits.fetch)?;
+        let seconds = timeout_sec(self.fetch_timeout)?;
         let files = self.api.vms().files();
         let fetch = files
             .fetch(&self.vm_id, &urls.download_url, path)
             .timeout_sec(seconds);
-        let limit = self.limits.idle_check;
+        let limit = self.options.idle_check;
         let fetched = watched(&self.api, &self.vm_id, limit, fetch.into_future()).await?;
         match succeeded(&fetched) {
             true => Ok(()),
@@ -185,7 +194,7 @@ impl Upload {
 
     async fn unpack(&self, urls: &FilePresignResponse, archive: &str) -> Result<()> {
         let command = ["sh", "-c", UNPACK, "sh", archive, &self.remote];
-        let unpacked = exec(&self.api, &self.vm_id, self.limits, command).await?;
+        let unpacked = exec(&self.api, &self.vm_id, &self.options, command).await?;
         match unpacked.is_success() {
             true => Ok(()),
             false => Err(step_failed(
