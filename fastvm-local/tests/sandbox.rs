@@ -167,9 +167,9 @@ async fn the_working_directory_is_the_home_of_root_unless_told() -> Result {
     let (_state, _host, vm) = vm().await?;
     assert_eq!(ok(&vm, "pwd").await?, "/root");
     let mut spec = ExecSpec::new(["pwd"]);
-    spec.cwd = "/var/log".to_owned();
+    spec.cwd = Some("/var/log".to_owned());
     assert_eq!(run(&vm, spec.clone()).await?.out, "/var/log\n");
-    spec.cwd = "/nowhere".to_owned();
+    spec.cwd = Some("/nowhere".to_owned());
     let error = vm.exec(spec).await.err().ok_or("it ran")?;
     assert!(
         matches!(&error, ExecError::WorkingDirectory { path, .. } if path == "/nowhere"),
@@ -291,10 +291,10 @@ async fn only_processes_of_the_vm_are_seen() -> Result {
     // The shell, its `cat`, process 1.
     assert!(
         seen.lines()
-            .all(|name| ["sh", "dash", "bash", "cat"].contains(&name)),
+            .all(|name| ["sh", "dash", "bash", "cat", "init"].contains(&name)),
         "{seen}"
     );
-    assert_eq!(ok(&vm, "cat /proc/1/comm").await?, "cat");
+    assert_eq!(ok(&vm, "cat /proc/1/comm").await?, "init");
     Ok(())
 }
 
@@ -962,7 +962,7 @@ async fn a_mount_in_use_is_not_unmounted() -> Result {
     fs::create_dir(&shared)?;
     vm.mount(&shared, "/mnt/a", false).await?;
     let mut spec = ExecSpec::new(["cat"]);
-    (spec.cwd, spec.stdin) = ("/mnt/a".to_owned(), Stdin::Piped);
+    (spec.cwd, spec.stdin) = (Some("/mnt/a".to_owned()), Stdin::Piped);
     let user = vm.exec(spec).await?;
     assert!(matches!(vm.unmount("/mnt/a").await, Err(MountError::Busy)));
     ok(&vm, "echo still > /mnt/a/there").await?;

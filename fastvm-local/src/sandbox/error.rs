@@ -175,6 +175,11 @@ pub enum ExecError {
         /// The kernel's answer.
         source: io::Error,
     },
+    /// The VM has no such user or group.
+    NoUser {
+        /// What was asked for.
+        user: String,
+    },
     /// The command or its environment cannot be passed to a program.
     Invalid {
         /// What is wrong with which.
@@ -199,7 +204,9 @@ impl ExecError {
     pub fn exit_code(&self) -> Option<i32> {
         match self {
             Self::NotFound { .. } => Some(127),
-            Self::NotExecutable { .. } | Self::WorkingDirectory { .. } => Some(126),
+            Self::NotExecutable { .. } | Self::WorkingDirectory { .. } | Self::NoUser { .. } => {
+                Some(126)
+            }
             _ => None,
         }
     }
@@ -213,6 +220,7 @@ impl fmt::Display for ExecError {
             Self::WorkingDirectory { path, .. } => {
                 write!(f, "{path}: cannot be the working directory")
             }
+            Self::NoUser { user } => write!(f, "{user}: the VM has no such user or group"),
             Self::Invalid { what } => f.write_str(what),
             Self::Frozen => f.write_str("the VM is frozen"),
             Self::Gone => f.write_str("the VM has ended"),

@@ -14,7 +14,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag};
+use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag};
 use nix::mount::{MntFlags, MsFlags};
 use nix::sched::CloneFlags;
 use nix::sys::stat::Mode;
@@ -37,6 +37,8 @@ pub(super) enum Stage {
     /// Making the step whose index is in the report.
     Step,
     Detach,
+    /// Writing the file whose index is in the report.
+    File,
     Hostname,
     Join,
     Fork,
@@ -59,7 +61,7 @@ pub(super) enum Stage {
     Terminal,
 }
 
-const STAGES: [Stage; 22] = [
+const STAGES: [Stage; 23] = [
     Stage::Descriptors,
     Stage::Identity,
     Stage::PrivateMounts,
@@ -67,6 +69,7 @@ const STAGES: [Stage; 22] = [
     Stage::Pivot,
     Stage::Step,
     Stage::Detach,
+    Stage::File,
     Stage::Hostname,
     Stage::Join,
     Stage::Fork,
@@ -187,7 +190,7 @@ impl Image {
 /// One step of furnishing the root of a new VM. Paths of targets are paths inside the VM.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// A folder, unless something is there.
+    /// A folder, unless one is there. Nothing else may be: what lies below it is made then.
     Folder(CString),
     /// An empty file to mount on, unless something is there.
     File(CString),
@@ -212,10 +215,12 @@ pub(super) struct Launch<'a> {
     pub(super) root: &'a CStr,
     pub(super) hostname: &'a OsStr,
     pub(super) steps: &'a [Step],
+    /// Paths in the VM, and what is written there.
+    pub(super) files: &'a [(CString, Vec<u8>)],
     /// Supplementary groups can be given up, and are.
     pub(super) clear_groups: bool,
-    /// Process 1: reads its standard input to the end.
-    pub(super) init: &'a Image,
+    /// The program of process 1: reads its standard input to the end.
+    pub(super) init: BorrowedFd<'a>,
     /// Standard input of process 1. One byte says that the id maps are written.
     pub(super) life: BorrowedFd<'a>,
     pub(super) status: BorrowedFd<'a>,
@@ -240,10 +245,12 @@ const NAMESPACES: CloneFlags = CloneFlags::CLONE_NEWUSER
 fn become_init(plan: &Launch<'_>, sources: &mut [RawFd]) -> Failure {
     let mut prepare = || -> Result<(), Failure> {
         unistd::dup2_stdin(plan.life).map_err(at(Stage::Descriptors))?;
-        close_all_but(plan.status.as_raw_fd(), -1).map_err(at(Stage::Descriptors))?;
+        close_all_but(plan.status.as_raw_fd(), plan.init.as_raw_fd())
+            .map_err(at(Stage::Descriptors))?;
         wait_for_go().map_err(at(Stage::Identity))?;
         become_root(plan.clear_groups).map_err(at(Stage::Identity))?;
         enter_root(plan, sources)?;
+        write_files(plan.files)?;
         unistd::sethostname(plan.hostname).map_err(at(Stage::Hostname))?;
         let null = nix::fcntl::open(
             c"/dev/null",
@@ -263,15 +270,69 @@ fn become_init(plan: &Launch<'_>, sources: &mut [RawFd]) -> Failure {
         Ok(())
     };
     match prepare() {
-        Ok(()) => Failure(Stage::Exec, 0, plan.init.exec()),
+        Ok(()) => Failure(Stage::Exec, 0, exec_init(plan.init)),
         Err(failure) => failure,
     }
 }
 
+/// Returns only if it fails.
+fn exec_init(program: BorrowedFd<'_>) -> Errno {
+    let argv = [c"init".as_ptr(), ptr::null()];
+    let envp = [ptr::null::<c_char>()];
+    // SAFETY: the path and both arrays are null-terminated and outlive the call.
+    unsafe {
+        libc::syscall(
+            libc::SYS_execveat,
+            program.as_raw_fd(),
+            c"".as_ptr(),
+            argv.as_ptr(),
+            envp.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        )
+    };
+    Errno::last()
+}
+
+/// Writes files in the VM, all below `/etc`. Links are followed: they lead nowhere but in the VM.
+fn write_files(files: &[(CString, Vec<u8>)]) -> Result<(), Failure> {
+    if files.is_empty() {
+        return Ok(());
+    }
+    let made = unistd::mkdir(c"/etc", Mode::from_bits_truncate(0o755));
+    unless_there(made).map_err(at(Stage::File))?;
+    for (index, (path, text)) in files.iter().enumerate() {
+        write_file(path, text).map_err(|errno| Failure(Stage::File, index as u32, errno))?;
+    }
+    Ok(())
+}
+
+fn write_file(path: &CStr, mut text: &[u8]) -> Result<(), Errno> {
+    // A pipe in its place would not be waited for.
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let flags = flags | OFlag::O_CLOEXEC;
+    let mode = Mode::from_bits_truncate(0o644);
+    let file = match nix::fcntl::open(path, flags | OFlag::O_TRUNC, mode) {
+        Err(_) => {
+            // Most likely a link that leads nowhere.
+            match unistd::unlink(path) {
+                Ok(()) | Err(Errno::ENOENT) => {}
+                Err(errno) => return Err(errno),
+            }
+            nix::fcntl::open(path, flags | OFlag::O_EXCL, mode)?
+        }
+        Ok(file) => file,
+    };
+    while !text.is_empty() {
+        let written = unistd::write(&file, text)?;
+        text = text.get(written..).unwrap_or_default();
+    }
+    Ok(())
+}
+
 /// Builds the VM's view of the file system and makes it the only one.
 ///
-/// Sources are opened in the host's view, targets are reached in the VM's: no symbolic link that a
-/// restored root may hold leads out of it.
+/// Sources are opened in the host's view, targets are reached in the VM's and through no symbolic
+/// link: while the old root lies over the new one, `..` of the new one leads out of it.
 fn enter_root(plan: &Launch<'_>, sources: &mut [RawFd]) -> Result<(), Failure> {
     let none = None::<&CStr>;
     let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
@@ -301,10 +362,11 @@ fn enter_root(plan: &Launch<'_>, sources: &mut [RawFd]) -> Result<(), Failure> {
 
 fn take(step: &Step, source: RawFd, status: BorrowedFd<'_>) -> Result<(), Errno> {
     match step {
-        Step::Folder(path) => unless_there(unistd::mkdir(
-            path.as_c_str(),
-            Mode::from_bits_truncate(0o755),
-        )),
+        Step::Folder(path) => {
+            let mode = Mode::from_bits_truncate(0o755);
+            unless_there(unistd::mkdir(path.as_c_str(), mode))?;
+            find(path, OFlag::O_DIRECTORY).map(drop)
+        }
         Step::File(path) => {
             let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
             unless_there(
@@ -314,7 +376,10 @@ fn take(step: &Step, source: RawFd, status: BorrowedFd<'_>) -> Result<(), Errno>
         Step::Link { at, to } => {
             unless_there(unistd::symlinkat(to.as_c_str(), AT_FDCWD, at.as_c_str()))
         }
-        Step::Bind { target, .. } => move_mount(source, target),
+        Step::Bind { target, .. } => {
+            let target = find(target, OFlag::empty())?;
+            move_mount_onto(source, target.as_fd())
+        }
         Step::Mount {
             kind,
             target,
@@ -346,6 +411,14 @@ fn take(step: &Step, source: RawFd, status: BorrowedFd<'_>) -> Result<(), Errno>
             Err(errno) => Err(errno),
         },
     }
+}
+
+/// What is at a path, if no symbolic link is on the way there.
+fn find(path: &CStr, more: OFlag) -> Result<OwnedFd, Errno> {
+    let how = OpenHow::new()
+        .flags(more | OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
+    nix::fcntl::openat2(AT_FDCWD, path, how)
 }
 
 fn unless_there(made: Result<(), Errno>) -> Result<(), Errno> {
@@ -432,15 +505,15 @@ fn move_mount(tree: RawFd, target: &CStr) -> Result<(), Errno> {
     Errno::result(moved).map(drop)
 }
 
-/// The same, onto a folder that is open.
-fn move_mount_onto(tree: RawFd, folder: BorrowedFd<'_>) -> Result<(), Errno> {
+/// The same, onto a file or folder that is open.
+fn move_mount_onto(tree: RawFd, target: BorrowedFd<'_>) -> Result<(), Errno> {
     // SAFETY: both paths are null-terminated; the kernel keeps no pointer.
     let moved = unsafe {
         libc::syscall(
             libc::SYS_move_mount,
             tree,
             c"".as_ptr(),
-            folder.as_raw_fd(),
+            target.as_raw_fd(),
             c"".as_ptr(),
             MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH,
         )
@@ -464,6 +537,9 @@ pub(super) enum Task<'a> {
     Exec {
         image: &'a Image,
         cwd: &'a CStr,
+        /// Where the working directory cannot be entered, `/` is.
+        or_root: bool,
+        user: User<'a>,
         /// `chown` answers 0 without doing anything: only one user id exists here.
         fake_chown: bool,
         /// All three standard descriptors are a new terminal of the VM, of this size. The server's
@@ -473,6 +549,23 @@ pub(super) enum Task<'a> {
     /// One signal to every process but process 1. The kernel does it in one go: a fork under way
     /// gets it as well.
     SignalAll(c_int),
+}
+
+/// Whom a program runs as.
+#[derive(Clone, Copy)]
+pub(super) struct User<'a> {
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    /// Supplementary groups, where they can be set.
+    pub(super) groups: &'a [u32],
+}
+
+impl User<'_> {
+    pub(super) const ROOT: Self = User {
+        uid: 0,
+        gid: 0,
+        groups: &[],
+    };
 }
 
 /// A process to be put into a VM, laid out before the copies are made.
@@ -543,6 +636,8 @@ fn run_task(plan: &Join<'_>) -> Failure {
         Task::Exec {
             image,
             cwd,
+            or_root,
+            user,
             fake_chown,
             terminal,
         } => {
@@ -557,11 +652,16 @@ fn run_task(plan: &Join<'_>) -> Failure {
                         .map_err(at(Stage::Stdin))?;
                     unistd::dup2_stdin(&null).map_err(at(Stage::Stdin))?;
                 }
-                unistd::chdir(cwd).map_err(at(Stage::WorkingDirectory))?;
+                match unistd::chdir(cwd) {
+                    Err(_) if or_root => unistd::chdir(c"/"),
+                    entered => entered,
+                }
+                .map_err(at(Stage::WorkingDirectory))?;
                 if fake_chown {
                     answer_chown_with_success().map_err(at(Stage::Restrict))?;
                 }
                 limit_capabilities(KEPT_CAPABILITIES).map_err(at(Stage::Restrict))?;
+                become_user(&user, plan.clear_groups).map_err(at(Stage::Identity))?;
                 reset_signals();
                 Ok(())
             };
@@ -897,19 +997,37 @@ fn close_range(first: c_uint, last: c_uint) -> Result<(), Errno> {
     Errno::result(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }).map(drop)
 }
 
-fn become_root(clear_groups: bool) -> Result<(), Errno> {
-    if clear_groups {
-        // SAFETY: an empty list; raw, see the module's documentation.
+fn become_root(set_groups: bool) -> Result<(), Errno> {
+    set_ids(&User::ROOT, set_groups)?;
+    nix::sys::stat::umask(Mode::from_bits_truncate(0o022));
+    Ok(())
+}
+
+/// From root: gives the standard descriptors away, too, so that `/dev/stdout` can be opened anew.
+fn become_user(user: &User<'_>, set_groups: bool) -> Result<(), Errno> {
+    if user.uid == 0 && user.gid == 0 && user.groups.is_empty() {
+        return Ok(());
+    }
+    for standard in 0..=2 {
+        // `/dev/null` is on a read-only mount and stays as it is, as does what else cannot be given.
+        // SAFETY: plain numbers are passed; the group is left.
+        unsafe { libc::fchown(standard, user.uid, libc::gid_t::MAX) };
+    }
+    set_ids(user, set_groups)
+}
+
+fn set_ids(user: &User<'_>, set_groups: bool) -> Result<(), Errno> {
+    let User { uid, gid, groups } = *user;
+    if set_groups {
+        // SAFETY: the list is as long as told; raw, see the module's documentation.
         Errno::result(unsafe {
-            libc::syscall(libc::SYS_setgroups, 0, ptr::null::<libc::gid_t>())
+            libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr())
         })?;
     }
     // SAFETY: plain numbers; raw, see the module's documentation.
-    Errno::result(unsafe { libc::syscall(libc::SYS_setresgid, 0, 0, 0) })?;
+    Errno::result(unsafe { libc::syscall(libc::SYS_setresgid, gid, gid, gid) })?;
     // SAFETY: as above.
-    Errno::result(unsafe { libc::syscall(libc::SYS_setresuid, 0, 0, 0) })?;
-    nix::sys::stat::umask(Mode::from_bits_truncate(0o022));
-    Ok(())
+    Errno::result(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) }).map(drop)
 }
 
 fn set_disposition(signal: c_int, disposition: libc::sighandler_t) {

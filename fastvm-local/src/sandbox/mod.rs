@@ -1,10 +1,10 @@
 //! A real, isolated VM on one Linux machine, made of namespaces.
 //!
-//! A [`Sandbox`] has its own root directory, processes, host name and users; of the host it sees
-//! `/usr` and a few files of `/etc`, read-only, and it shares the host's network: two VMs cannot
-//! listen on the same port, ports below 1024 cannot be taken, and the abstract Unix sockets of the
-//! host can be reached. It keeps programs apart that mean well. It is not a wall against code that
-//! wants out.
+//! A [`Sandbox`] has its own root directory, processes, host name and users. Of the host it sees
+//! `/usr` and a few files of `/etc`, read-only, or nothing if its root is a complete one
+//! ([`RootKind`]). It shares the host's network: two VMs cannot listen on the same port, ports below
+//! 1024 cannot be taken, and the abstract Unix sockets of the host can be reached. It keeps programs
+//! apart that mean well. It is not a wall against code that wants out.
 //!
 //! [`Host::probe`] finds out whether this machine can do it, by doing it once. There is no way to
 //! run a command that is not isolated.
@@ -27,8 +27,9 @@
 //!
 //! How it is built: `probe` finds out what this machine can do, and says what is missing; `root`
 //! furnishes a VM's root directory; `copy` and `tree` keep copies of one; `instance` keeps the
-//! directories of one server and sweeps those of dead ones; `vm`, `process` and `terminal` are what
-//! runs; `kernel` is the only module with unsafe code.
+//! directories of one server and sweeps those of dead ones; `init` is the program of process 1,
+//! `user` finds out whom a command runs as; `vm`, `process` and `terminal` are what runs; `kernel`
+//! and `init` are the only modules with unsafe code.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -41,6 +42,9 @@ mod tree;
 mod copy;
 #[cfg(target_os = "linux")]
 mod identity;
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code)]
+mod init;
 #[cfg(target_os = "linux")]
 mod instance;
 #[cfg(target_os = "linux")]
@@ -58,6 +62,8 @@ mod remove;
 mod root;
 #[cfg(target_os = "linux")]
 mod terminal;
+#[cfg(target_os = "linux")]
+mod user;
 #[cfg(target_os = "linux")]
 mod vm;
 
@@ -99,6 +105,9 @@ pub struct LaunchSpec {
     pub env: BTreeMap<String, String>,
     /// What its root directory starts as a copy of, if it is a restored one.
     pub(crate) source: Option<Arc<Tree>>,
+    /// What the root directory holds; [`RootKind::Host`] unless told. The copy of a VM's root is of
+    /// the kind that the VM was: keep it with the [`source`](Self::source).
+    pub root: RootKind,
 }
 
 impl LaunchSpec {
@@ -109,8 +118,31 @@ impl LaunchSpec {
             hostname: hostname.into(),
             env: BTreeMap::new(),
             source: None,
+            root: RootKind::Host,
         }
     }
+}
+
+/// Where the programs of a VM come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RootKind {
+    /// Programs, libraries and certificates are the host's, mounted read-only over a root directory
+    /// that holds the rest: `local/base`, and what was made of it.
+    #[default]
+    Host,
+    /// The root directory is complete, as that of an image, or even empty: nothing of the host is
+    /// seen. `/proc`, `/dev` (with `pts` and `shm`), `/sys` (empty) and `/etc` are made if they are
+    /// missing, and these three files are written, whatever the image had in their place:
+    ///
+    /// - `/etc/hostname`
+    /// - `/etc/hosts`, unless the image has one: then it is given the VM's own name
+    /// - `/etc/resolv.conf`, unless the image has one that names a server
+    ///
+    /// No program is needed to launch such a VM, and none for [`Sandbox::exec`] but the one that is
+    /// run. A folder is at `/proc`, `/dev` and `/sys`, or nothing: with a link there the launch
+    /// fails. Where only one user id exists (the server is not root's), every file is that user's.
+    Own,
 }
 
 impl fmt::Debug for LaunchSpec {
@@ -120,7 +152,8 @@ impl fmt::Debug for LaunchSpec {
         spec.field("id", &self.id)
             .field("hostname", &self.hostname)
             .field("variables", &self.env.keys())
-            .field("source", &self.source);
+            .field("source", &self.source)
+            .field("root", &self.root);
         spec.finish()
     }
 }
@@ -133,19 +166,32 @@ pub struct ExecSpec {
     pub argv: Vec<String>,
     /// Variables on top of the VM's.
     pub env: BTreeMap<String, String>,
-    /// The working directory; `/root` unless told.
-    pub cwd: String,
+    /// The working directory. `None` is the home of the user, or `/` if that cannot be entered.
+    pub cwd: Option<String>,
+    /// Who runs it, as the `USER` of an image says it: a name or a number, and behind a `:` a group,
+    /// which is a name or a number, too. Names are looked up in the VM's `/etc/passwd` and
+    /// `/etc/group`. `None` and the empty text are root.
+    ///
+    /// A number that is not in `/etc/passwd` has the group 0 and the home `/`. Without a group in
+    /// the text, the groups that list the user are the user's, too. `HOME`, `USER` and `LOGNAME`
+    /// follow the user, unless the VM or the command sets them.
+    ///
+    /// Where only one user id exists (the server is not root's), the text is checked and the
+    /// variables are set, and the command runs as root of the VM all the same, as `chown` there
+    /// answers with success.
+    pub user: Option<String>,
     /// What the program reads.
     pub stdin: Stdin,
 }
 
 impl ExecSpec {
-    /// A command that starts in `/root` and reads nothing.
+    /// A command of root's that starts at its home and reads nothing.
     pub fn new<S: Into<String>>(argv: impl IntoIterator<Item = S>) -> Self {
         Self {
             argv: argv.into_iter().map(Into::into).collect(),
             env: BTreeMap::new(),
-            cwd: "/root".to_owned(),
+            cwd: None,
+            user: None,
             stdin: Stdin::Null,
         }
     }
@@ -158,6 +204,7 @@ impl fmt::Debug for ExecSpec {
         let mut spec = f.debug_struct("ExecSpec");
         spec.field("program", &program)
             .field("cwd", &self.cwd)
+            .field("user", &self.user)
             .field("variables", &variables);
         spec.finish_non_exhaustive()
     }

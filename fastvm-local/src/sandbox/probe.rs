@@ -1,7 +1,7 @@
 //! Whether VMs can be had on this machine: found out by launching one.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -16,7 +16,7 @@ use super::identity::Identity;
 use super::instance::Instance;
 use super::root::{Layout, PATH};
 use super::vm::MAKE_NAMESPACES;
-use super::{ExecSpec, LaunchError, LaunchSpec, ProbeError, Sandbox};
+use super::{ExecSpec, LaunchError, LaunchSpec, ProbeError, RootKind, Sandbox, init};
 
 /// Programs of the host that VMs, and transfers to and from them, need.
 const TOOLS: [&str; 5] = ["sh", "tar", "gzip", "curl", "cat"];
@@ -33,9 +33,23 @@ pub struct Host {
 pub(super) struct Shared {
     pub(super) instance: Instance,
     pub(super) identity: Identity,
-    pub(super) layout: Layout,
+    /// The program of process 1.
+    pub(super) init: File,
+    /// Of roots that show the host's programs.
+    layout: Layout,
+    /// Of roots that are complete.
+    own_layout: Layout,
     /// Ids of the VMs whose directories exist.
     pub(super) ids: Mutex<BTreeSet<String>>,
+}
+
+impl Shared {
+    pub(super) fn layout(&self, root: RootKind) -> &Layout {
+        match root {
+            RootKind::Host => &self.layout,
+            RootKind::Own => &self.own_layout,
+        }
+    }
 }
 
 impl Host {
@@ -136,10 +150,15 @@ fn prepare(state_dir: &Path) -> Result<Shared, ProbeError> {
         ))
         .way_out("name one on another file system, as below /var/tmp"));
     }
+    let init = init::create().map_err(|error| {
+        ProbeError::new("the program of process 1 cannot be made").source(error)
+    })?;
     Ok(Shared {
         instance,
         identity,
+        init,
         layout,
+        own_layout: Layout::complete(),
         ids: Mutex::default(),
     })
 }

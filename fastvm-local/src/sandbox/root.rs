@@ -43,23 +43,24 @@ const GUARDED: [&str; 10] = [
     "/proc/sysrq-trigger",
 ];
 
-/// How every VM is furnished on this host.
-#[derive(Debug)]
+/// How the root directories of one kind are furnished on this host.
+#[derive(Debug, Default)]
 pub(super) struct Layout {
     pub(super) steps: Vec<Step>,
     shared: Vec<PathBuf>,
 }
 
 impl Layout {
+    /// Nothing of the host but the devices that every VM has.
+    pub(super) fn complete() -> Self {
+        let mut layout = Self::default();
+        layout.kernel_file_systems();
+        layout
+    }
+
     /// Looks at what this host has.
     pub(super) fn of_this_host() -> io::Result<Self> {
-        let mut layout = Self {
-            steps: Vec::new(),
-            shared: Vec::new(),
-        };
-        for folder in ["/dev", "/proc", "/sys"] {
-            layout.steps.push(Step::Folder(c_string(folder)));
-        }
+        let mut layout = Self::default();
         layout.share(Path::new("/usr"));
         for name in system_folders()? {
             let path = Path::new("/").join(name);
@@ -79,12 +80,18 @@ impl Layout {
         {
             layout.share(path);
         }
-        layout.steps.push(Step::Proc);
-        layout
-            .steps
-            .extend(GUARDED.map(|path| Step::ReadOnly(c_string(path))));
-        layout.devices();
+        layout.kernel_file_systems();
         Ok(layout)
+    }
+
+    fn kernel_file_systems(&mut self) {
+        let folders = ["/dev", "/proc", "/sys"];
+        self.steps
+            .extend(folders.map(|path| Step::Folder(c_string(path))));
+        self.steps.push(Step::Proc);
+        self.steps
+            .extend(GUARDED.map(|path| Step::ReadOnly(c_string(path))));
+        self.devices();
     }
 
     fn share(&mut self, path: &Path) {
@@ -181,12 +188,17 @@ fn system_folders() -> io::Result<Vec<std::ffi::OsString>> {
     Ok(names)
 }
 
+/// Makes a root directory, unless it is there.
+pub(super) fn make(root: &Path) -> io::Result<()> {
+    match fs::create_dir(root) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Fills an empty root directory; one that holds something, a restored one, is left as it is.
 pub(crate) fn fill(root: &Path, hostname: &str) -> io::Result<()> {
-    match fs::create_dir(root) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
-    }
+    make(root)?;
     if fs::read_dir(root)?.next().is_some() {
         return Ok(());
     }
@@ -205,10 +217,7 @@ pub(crate) fn fill(root: &Path, hostname: &str) -> io::Result<()> {
     };
     let files = [
         ("etc/hostname", format!("{hostname}\n")),
-        (
-            "etc/hosts",
-            format!("127.0.0.1 localhost\n::1 localhost ip6-localhost\n{OWN_ADDRESS} {hostname}\n"),
-        ),
+        ("etc/hosts", new_hosts(hostname)),
         ("etc/passwd", PASSWD.replace("SHELL", shell)),
         ("etc/group", GROUP.to_owned()),
         ("etc/nsswitch.conf", NSSWITCH.to_owned()),
@@ -223,27 +232,75 @@ pub(crate) fn fill(root: &Path, hostname: &str) -> io::Result<()> {
     Ok(())
 }
 
+/// What is written into a complete root directory at a launch: paths in the VM and contents.
+pub(super) fn files_of_own(root: &Path, hostname: &str) -> Vec<(CString, Vec<u8>)> {
+    // What cannot be read is replaced.
+    let found = |path| read(root, path).unwrap_or_default();
+    let mut hosts = found("etc/hosts");
+    let is_named = hosts.lines().any(is_own);
+    if hosts.trim().is_empty() {
+        hosts = new_hosts(hostname);
+    } else if is_named {
+        hosts = renamed_hosts(&hosts, hostname);
+    } else {
+        hosts = format!("{}\n{OWN_ADDRESS} {hostname}\n", hosts.trim_end());
+    }
+    let mut files = vec![
+        (c"/etc/hostname".to_owned(), format!("{hostname}\n").into()),
+        (c"/etc/hosts".to_owned(), hosts.into()),
+    ];
+    let names_server = |line: &str| line.split_whitespace().next() == Some("nameserver");
+    if !found("etc/resolv.conf").lines().any(names_server) {
+        let resolv = fs::read("/etc/resolv.conf").unwrap_or_default();
+        files.push((c"/etc/resolv.conf".to_owned(), resolv));
+    }
+    files
+}
+
+fn new_hosts(hostname: &str) -> String {
+    format!("127.0.0.1 localhost\n::1 localhost ip6-localhost\n{OWN_ADDRESS} {hostname}\n")
+}
+
+fn renamed_hosts(hosts: &str, hostname: &str) -> String {
+    let renamed = hosts.lines().map(|line| match is_own(line) {
+        true => format!("{OWN_ADDRESS} {hostname}\n"),
+        false => format!("{line}\n"),
+    });
+    renamed.collect()
+}
+
+fn is_own(line: &str) -> bool {
+    line.split_whitespace().next() == Some(OWN_ADDRESS)
+}
+
+/// Reads a small text file of a VM as the VM would find it: no link leads out of its root.
+pub(super) fn read(root: &Path, path: &str) -> io::Result<String> {
+    let root = fs::File::open(root)?;
+    // A pipe would not be waited for.
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+    let file = openat2(&root, path, OpenHow::new().flags(flags).resolve(resolve))?;
+    let file = fs::File::from(file);
+    if !file.metadata()?.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let mut text = String::new();
+    file.take(MOST_READ_BYTES).read_to_string(&mut text)?;
+    Ok(text)
+}
+
 /// Gives a restored root directory the name of its new VM. A VM may have replaced the files by
 /// anything: what is not a plain file in the root is left as it is.
 pub(super) fn rename_host(root: &Path, hostname: &str) {
     let _ = rewrite(root, "etc/hostname", |_| format!("{hostname}\n"));
-    let _ = rewrite(root, "etc/hosts", |hosts| {
-        let renamed = hosts.lines().map(|line| {
-            if line.split_whitespace().next() == Some(OWN_ADDRESS) {
-                format!("{OWN_ADDRESS} {hostname}\n")
-            } else {
-                format!("{line}\n")
-            }
-        });
-        renamed.collect()
-    });
+    let _ = rewrite(root, "etc/hosts", |hosts| renamed_hosts(hosts, hostname));
 }
 
 /// What a VM's own name stands for in it.
 const OWN_ADDRESS: &str = "127.0.1.1";
 
 /// A larger file is none that was written here.
-const MOST_REWRITTEN_BYTES: u64 = 1024 * 1024;
+const MOST_READ_BYTES: u64 = 1024 * 1024;
 
 fn rewrite(root: &Path, path: &str, change: impl FnOnce(&str) -> String) -> io::Result<()> {
     let root = fs::File::open(root)?;
@@ -253,7 +310,7 @@ fn rewrite(root: &Path, path: &str, change: impl FnOnce(&str) -> String) -> io::
     let file = openat2(&root, path, OpenHow::new().flags(flags).resolve(resolve))?;
     let mut file = fs::File::from(file);
     let found = file.metadata()?;
-    if !found.is_file() || found.len() > MOST_REWRITTEN_BYTES {
+    if !found.is_file() || found.len() > MOST_READ_BYTES {
         return Ok(());
     }
     let mut text = String::new();

@@ -28,10 +28,11 @@ use super::kernel::{self, Image, Join, Launch, Mount, Report, Stage, Task, Wait}
 use super::probe::Shared;
 use super::process::{Child, Input, Output, Process};
 use super::remove::remove_tree;
-use super::root::{self, PATH};
+use super::root::{self, Layout, PATH};
 use super::terminal::Terminal;
+use super::user::{self, User};
 use super::{
-    ExecError, ExecSpec, LaunchError, LaunchSpec, MountError, Stdin, TerminalSize, procfs,
+    ExecError, ExecSpec, LaunchError, LaunchSpec, MountError, RootKind, Stdin, TerminalSize, procfs,
 };
 
 /// How long a process may take to stop when the VM is frozen.
@@ -75,7 +76,10 @@ pub(super) struct Vm {
 /// What runs, laid out for the kernel.
 struct Command {
     program: String,
-    cwd: CString,
+    /// `None` is the user's home, or `/`.
+    cwd: Option<String>,
+    user: User,
+    place: CString,
     image: Image,
 }
 
@@ -140,7 +144,7 @@ impl Sandbox {
             let (host, root) = (Arc::clone(&claim.host), claim.root());
             let launched = prepare(&root, &spec)
                 .map_err(|source| files(format!("fill {}", root.display()), source))
-                .and_then(|()| launch(&host, &spec, &root));
+                .and_then(|written| launch(&host, &spec, &root, &written));
             match launched {
                 Ok(launched) => Ok(launched.into_sandbox(claim, spec.env)),
                 Err(error) => {
@@ -337,12 +341,22 @@ fn delete(_alive: &Instance, trash: Option<PathBuf>) {
     }
 }
 
-fn prepare(root: &Path, spec: &LaunchSpec) -> io::Result<()> {
+/// Fills the root directory, and says which files are to be written inside the VM.
+fn prepare(root: &Path, spec: &LaunchSpec) -> io::Result<Vec<(CString, Vec<u8>)>> {
     if let Some(source) = &spec.source {
         source.copy_to(root)?;
-        root::rename_host(root, &spec.hostname);
     }
-    root::fill(root, &spec.hostname)
+    match spec.root {
+        RootKind::Host => {
+            root::rename_host(root, &spec.hostname);
+            root::fill(root, &spec.hostname)?;
+            Ok(Vec::new())
+        }
+        RootKind::Own => {
+            root::make(root)?;
+            Ok(root::files_of_own(root, &spec.hostname))
+        }
+    }
 }
 
 fn check(spec: &LaunchSpec) -> Result<(), LaunchError> {
@@ -386,7 +400,12 @@ fn files(doing: String, source: io::Error) -> LaunchError {
     LaunchError::Files { doing, source }
 }
 
-fn launch(host: &Shared, spec: &LaunchSpec, root: &Path) -> Result<Launched, LaunchError> {
+fn launch(
+    host: &Shared,
+    spec: &LaunchSpec,
+    root: &Path,
+    files: &[(CString, Vec<u8>)],
+) -> Result<Launched, LaunchError> {
     let kernel_fault = |doing: &str| {
         let doing = doing.to_owned();
         move |source| LaunchError::Kernel { doing, source }
@@ -394,20 +413,24 @@ fn launch(host: &Shared, spec: &LaunchSpec, root: &Path) -> Result<Launched, Lau
     let root_path = c_string(root.as_os_str()).ok_or_else(|| LaunchError::Invalid {
         what: "the state directory's path has a null byte".to_owned(),
     })?;
-    let init = Image::new(
-        vec![c"/usr/bin/cat".to_owned(), c"/bin/cat".to_owned()],
-        vec![c"cat".to_owned()],
-        vec![c"LANG=C.UTF-8".to_owned()],
+    let layout = host.layout(spec.root);
+    let init = above_standard(
+        host.init
+            .try_clone()
+            .map_err(kernel_fault("open init"))?
+            .into(),
     );
+    let init = init.map_err(kernel_fault("open init"))?;
     let (life, life_inside) = UnixStream::pair().map_err(kernel_fault("make a socket"))?;
     let life_inside = above_standard(life_inside.into()).map_err(kernel_fault("make a socket"))?;
     let (status, status_inside) = pipe().map_err(kernel_fault("make a pipe"))?;
     let plan = Launch {
         root: &root_path,
         hostname: OsStr::new(&spec.hostname),
-        steps: &host.layout.steps,
+        steps: &layout.steps,
+        files,
         clear_groups: host.identity.clear_groups,
-        init: &init,
+        init: init.as_fd(),
         life: life_inside.as_fd(),
         status: status_inside.as_fd(),
     };
@@ -419,7 +442,10 @@ fn launch(host: &Shared, spec: &LaunchSpec, root: &Path) -> Result<Launched, Lau
     let begun = begin(&host.identity, pid, &life, status)
         .map_err(kernel_fault("write the id maps of the VM"));
     let begun = begun.and_then(|reports| {
-        match reports.iter().find_map(|report| launch_fault(host, report)) {
+        match reports
+            .iter()
+            .find_map(|report| launch_fault(layout, report))
+        {
             None => Ok(reports),
             Some(fault) => Err(fault),
         }
@@ -484,10 +510,10 @@ fn begin(
     read_reports(status)
 }
 
-fn launch_fault(host: &Shared, report: &Report) -> Option<LaunchError> {
+fn launch_fault(layout: &Layout, report: &Report) -> Option<LaunchError> {
     let doing = match report.stage {
         Stage::SharedProc => return None,
-        Stage::Source | Stage::Step => host.layout.describe(report.index),
+        Stage::Source | Stage::Step => layout.describe(report.index),
         Stage::Descriptors => "set up the descriptors of process 1".to_owned(),
         Stage::Identity => "become root in the VM".to_owned(),
         Stage::PrivateMounts => "make the mounts of the VM private".to_owned(),
@@ -495,7 +521,10 @@ fn launch_fault(host: &Shared, report: &Report) -> Option<LaunchError> {
         Stage::Detach => "detach the root directory of the host".to_owned(),
         Stage::Hostname => "set the host name".to_owned(),
         Stage::Restrict => "limit the capabilities of process 1".to_owned(),
-        Stage::Exec => "start cat as process 1".to_owned(),
+        Stage::File => {
+            "write the files of /etc that tell the VM its name and its network".to_owned()
+        }
+        Stage::Exec => "start process 1".to_owned(),
         other => format!("start process 1 ({other:?})"),
     };
     Some(LaunchError::Kernel {
@@ -648,7 +677,7 @@ impl Vm {
             Some(stdout_inside.as_fd()),
             Some(stderr_inside.as_fd()),
         ];
-        let child = self.start(&command, &spec, None, stdio)?;
+        let child = self.start(&command, None, stdio)?;
         if let Stdin::Bytes(bytes) = spec.stdin
             && let Some(mut input) = stdin.take()
         {
@@ -673,7 +702,7 @@ impl Vm {
         let (socket, inside) = UnixStream::pair().map_err(no_socket)?;
         let inside = above_standard(inside.into()).map_err(no_socket)?;
         let stdio = [Some(inside.as_fd()), None, None];
-        let child = self.start(&command, spec, Some(size), stdio)?;
+        let child = self.start(&command, Some(size), stdio)?;
         drop(inside);
         let terminal = kernel::receive_descriptor(socket.as_fd())
             .map_err(|errno| exec_fault("receive the terminal", errno.into()))?
@@ -697,10 +726,11 @@ impl Vm {
             .ok_or_else(|| invalid("there is no command".to_owned()))?;
         let argv: Option<Vec<CString>> = spec.argv.iter().map(c_string).collect();
         let argv = argv.ok_or_else(cannot_pass("an argument with a null byte".to_owned()))?;
-        let cwd = c_string(&spec.cwd).ok_or_else(cannot_pass(
+        let user = user::find(&self.root, spec.user.as_deref().unwrap_or_default())?;
+        let place = c_string(spec.cwd.as_ref().unwrap_or(&user.home)).ok_or_else(cannot_pass(
             "a working directory with a null byte".to_owned(),
         ))?;
-        let env = self.environment(&spec.env);
+        let env = self.environment(&user, &spec.env);
         let path = env.get("PATH").map_or(PATH, |path| path);
         let candidates = candidates(&program, path);
         let env = env
@@ -709,7 +739,9 @@ impl Vm {
             .collect();
         Ok(Command {
             program,
-            cwd,
+            cwd: spec.cwd.clone(),
+            user,
+            place,
             image: Image::new(candidates, argv, env),
         })
     }
@@ -718,14 +750,19 @@ impl Vm {
     fn start(
         &self,
         command: &Command,
-        spec: &ExecSpec,
         terminal: Option<TerminalSize>,
         stdio: [Option<BorrowedFd<'_>>; 3],
     ) -> Result<Arc<Child>, ExecError> {
+        let single_id = self.claim.host.identity.single_id;
         let task = Task::Exec {
             image: &command.image,
-            cwd: &command.cwd,
-            fake_chown: self.claim.host.identity.single_id,
+            cwd: &command.place,
+            or_root: command.cwd.is_none(),
+            user: match single_id {
+                true => kernel::User::ROOT,
+                false => command.user.ids(),
+            },
+            fake_chown: single_id,
             terminal,
         };
         let frozen = self.frozen.read().unwrap_or_else(PoisonError::into_inner);
@@ -735,7 +772,7 @@ impl Vm {
         let (pid, pidfd, reports) = self.join(task, stdio)?;
         match reports
             .iter()
-            .find_map(|report| exec_error(report, &command.program, &spec.cwd))
+            .find_map(|report| exec_error(report, command))
         {
             None => Ok(Child::watch(pid, pidfd)),
             Some(error) => {
@@ -745,14 +782,18 @@ impl Vm {
         }
     }
 
-    fn environment(&self, additions: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    fn environment(
+        &self,
+        user: &User,
+        additions: &BTreeMap<String, String>,
+    ) -> BTreeMap<String, String> {
         let base = [
-            ("HOME", "/root"),
+            ("HOME", user.home.as_str()),
             ("LANG", "C.UTF-8"),
-            ("LOGNAME", "root"),
+            ("LOGNAME", &user.name),
             ("PATH", PATH),
             ("TERM", "xterm-256color"),
-            ("USER", "root"),
+            ("USER", &user.name),
         ];
         let base = base.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let more = self.env.iter().chain(additions);
@@ -935,9 +976,9 @@ fn candidates(program: &str, path: &str) -> Vec<CString> {
         .collect()
 }
 
-fn exec_error(report: &Report, program: &str, cwd: &str) -> Option<ExecError> {
+fn exec_error(report: &Report, command: &Command) -> Option<ExecError> {
     let source = io::Error::from_raw_os_error(report.errno);
-    let program = || program.to_owned();
+    let program = || command.program.clone();
     Some(match report.stage {
         Stage::Started => return None,
         Stage::Exec if report.errno == Errno::ENOENT as i32 => {
@@ -948,10 +989,10 @@ fn exec_error(report: &Report, program: &str, cwd: &str) -> Option<ExecError> {
             source,
         },
         Stage::WorkingDirectory => ExecError::WorkingDirectory {
-            path: cwd.to_owned(),
+            path: command.place.to_string_lossy().into_owned(),
             source,
         },
-        Stage::Identity => exec_fault("become root in the VM", source),
+        Stage::Identity => exec_fault("become the user in the VM", source),
         Stage::Stdin => exec_fault("open /dev/null", source),
         Stage::Terminal => exec_fault("open a terminal in the VM", source),
         Stage::Restrict => exec_fault("limit its capabilities", source),
