@@ -54,6 +54,15 @@ struct Options {
     #[arg(long, value_name = "DIRECTORY")]
     state_dir: Option<PathBuf>,
 
+    /// Directory of the images that snapshots are imported from.
+    ///
+    /// No registry is ever asked: an import of `python:3.13-slim` finds the image here, in what
+    /// `docker save python:3.13-slim -o DIRECTORY/python.tar` (or podman) has put there, at any time. The directory
+    /// holds such archives (.tar, .tar.gz, .tgz) and OCI image layouts, as folders or packed. An import
+    /// of `local/base` needs none: it is what a VM without an image starts from.
+    #[arg(long, value_name = "DIRECTORY")]
+    images: Option<PathBuf>,
+
     /// Limits of the org, each unless told a large one.
     ///
     /// The keys are vcpu, memory-mib, disk-gib, snapshot-count, volume-count and volume-gib. A
@@ -98,6 +107,12 @@ Examples:
   With volumes, keys and records of VMs that are there again at the next start:
   $ fastvm-local --api-key dev --state-dir ~/.local/share/fastvm-local
 
+  With an image that snapshots can be imported from:
+  $ mkdir images && docker save python:3.13-slim -o images/python.tar
+  $ fastvm-local --api-key dev --images images
+  $ curl -s -H \"X-API-Key: $FASTVM_API_KEY\" $FASTVM_BASE_URL/v1/snapshot-imports \\
+      --json '{\"source\":{\"type\":\"image\",\"image\":\"python:3.13-slim\"}}'
+
   The slow requests of a log:
   $ fastvm-local --log json 2> log; jq -r 'select(.\"http.ms\" > 100) | .message' log
 
@@ -134,6 +149,9 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     }
     if let Some(path) = options.state_dir {
         server = server.state_dir(path);
+    }
+    if let Some(path) = options.images {
+        server = server.images(path);
     }
     server = server.fault_seed(options.fault_seed);
     if let Some(path) = options.faults {

@@ -24,6 +24,7 @@ use uuid::Uuid;
 use crate::console::Consoles;
 use crate::faults::{Fault, Faults, InvalidFault};
 use crate::http::{ApiKey, App, Cuttable, not_available, router, service_or};
+use crate::images::Images;
 use crate::proxy::Ends;
 use crate::quota::{Ledger, Quota};
 use crate::sandbox::ProbeError;
@@ -155,6 +156,7 @@ pub struct ServerBuilder {
     boot_delay: Duration,
     url_lifetime: Duration,
     state_dir: Option<PathBuf>,
+    images: Option<PathBuf>,
     quota: Quota,
     faults: Vec<Fault>,
     fault_seed: u64,
@@ -170,6 +172,7 @@ impl Default for ServerBuilder {
             boot_delay: Duration::ZERO,
             url_lifetime: Duration::from_secs(900),
             state_dir: None,
+            images: None,
             quota: Quota::default(),
             faults: Vec::new(),
             fault_seed: 0,
@@ -186,6 +189,7 @@ impl fmt::Debug for ServerBuilder {
             .field("boot_delay", &self.boot_delay)
             .field("url_lifetime", &self.url_lifetime)
             .field("state_dir", &self.state_dir)
+            .field("images", &self.images)
             .finish_non_exhaustive()
     }
 }
@@ -240,6 +244,19 @@ impl ServerBuilder {
     /// temporary directory, and nothing outlives the server.
     pub fn state_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.state_dir = Some(path.into());
+        self
+    }
+
+    /// The directory of the images that snapshots are imported from; none unless told. No registry is
+    /// ever asked.
+    ///
+    /// It holds `docker save` archives (`.tar`, `.tar.gz`, `.tgz`) and OCI image layouts, as folders
+    /// or packed in the same way; or it is such a layout itself. An import finds an image by the
+    /// names that they carry. One that carries a tag only is called like its folder or file, and one
+    /// without any `latest` of that. What is put there later is found, too. An import of `local/base`
+    /// needs no directory: it is what a VM without an image starts from.
+    pub fn images(mut self, path: impl Into<PathBuf>) -> Self {
+        self.images = Some(path.into());
         self
     }
 
@@ -300,6 +317,12 @@ impl ServerBuilder {
             path: state_dir.path().to_owned(),
             source,
         })?;
+        if let Some(path) = &self.images {
+            std::fs::read_dir(path).map_err(|source| StartError::Images {
+                path: path.clone(),
+                source,
+            })?;
+        }
         let host = state_dir.probe().await.map_err(StartError::Isolation)?;
         let missing = not_available();
         if !missing.is_empty() {
@@ -318,6 +341,8 @@ impl ServerBuilder {
         let ledger = Ledger::new(self.quota);
         let volumes = Volumes::load(&store, &ledger, self.boot_delay).map_err(unusable)?;
         let snapshots = Arc::new(Snapshots::load(&store, &ledger).map_err(unusable)?);
+        let images = Images::new(state::images(&host), self.images);
+        let images = Arc::new(images.map_err(|error| unusable(error.into()))?);
         let objects = state::objects(&host);
         let storage = Storage::new(base_url.clone(), objects.clone(), self.url_lifetime);
         let records = Table::load(&store).map_err(unusable)?;
@@ -336,6 +361,7 @@ impl ServerBuilder {
             volumes,
             consoles: Consoles::default(),
             snapshots,
+            images,
             storage,
             ledger,
             ssh_keys,
@@ -487,6 +513,13 @@ pub enum StartError {
         /// What is wrong with it.
         source: Box<dyn Error + Send + Sync>,
     },
+    /// The directory of images cannot be read.
+    Images {
+        /// The directory.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
     /// No VM can be isolated on this machine. The text says why, and the way out if there is one.
     Isolation(ProbeError),
 }
@@ -510,6 +543,13 @@ impl fmt::Display for StartError {
             Self::StateDir { path, .. } | Self::Store { path, .. } => {
                 write!(f, "the state directory {} cannot be used", path.display())
             }
+            Self::Images { path, .. } => {
+                write!(
+                    f,
+                    "the directory of images {} cannot be read",
+                    path.display()
+                )
+            }
             Self::Isolation(error) => error.fmt(f),
         }
     }
@@ -520,7 +560,9 @@ impl Error for StartError {
         match self {
             Self::NotLoopback(_) | Self::PublicUrl | Self::ApiKey => None,
             Self::Fault(error) => Some(error),
-            Self::Listen { source, .. } | Self::StateDir { source, .. } => Some(source),
+            Self::Listen { source, .. }
+            | Self::StateDir { source, .. }
+            | Self::Images { source, .. } => Some(source),
             Self::Store { source, .. } => Some(&**source),
             Self::Isolation(error) => error.source(),
         }

@@ -13,6 +13,9 @@ use crate::store::{Store, StoreError};
 /// is private, goes with the server, and is swept by the next start if the server is killed.
 const OBJECTS: &str = ".objects";
 
+/// So do the root directories that are made of images.
+const IMAGES: &str = ".images";
+
 /// What a temporary server keeps lies there, too.
 const KEPT: &str = ".kept";
 
@@ -113,6 +116,11 @@ impl StateDir {
             let _ = remove_if_unused(&self.path);
         }
     }
+}
+
+/// Where the root directories that a server makes of images lie.
+pub(crate) fn images(host: &Host) -> PathBuf {
+    host.root_of(IMAGES)
 }
 
 /// Where the objects of a server lie.

@@ -15,6 +15,7 @@ use http::{Method, StatusCode};
 use crate::check::Check;
 use crate::console::Consoles;
 use crate::faults::{Faults, STORAGE_GET, STORAGE_PUT};
+use crate::images::Images;
 use crate::quota::Ledger;
 use crate::snapshots::Snapshots;
 use crate::ssh_keys::SshKeys;
@@ -58,6 +59,8 @@ pub(crate) struct App {
     pub(crate) volumes: Arc<Volumes>,
     pub(crate) consoles: Consoles,
     pub(crate) snapshots: Arc<Snapshots>,
+    #[allow(dead_code)]
+    pub(crate) images: Arc<Images>,
     pub(crate) storage: Storage,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) ssh_keys: SshKeys,

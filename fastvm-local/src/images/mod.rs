@@ -3,10 +3,10 @@
 //! No registry is ever asked. An image is found in a folder that the user names, as an OCI image
 //! layout or a `docker save` archive, or it is [`BASE`].
 
-// The operations that use it come next.
+// The operations come next.
 #![allow(dead_code)]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -14,11 +14,50 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use fastvm_api::types::{SnapshotImportEventStatus, SnapshotImportPhase};
+use oci_spec::distribution::Reference;
+use oci_spec::image::ImageConfiguration;
 use serde::{Deserialize, Serialize};
+use tokio::select;
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::sandbox::{Tree, furnish};
+
+mod layer;
+mod shelf;
+mod source;
+#[cfg(target_os = "linux")]
+mod unpack;
+
+use layer::{Checked, buffered, decompress};
+use shelf::Shelf;
+use source::{Layer, LayerDigest, Parts, Source};
+use unpack::Root;
+
+/// Nothing is unpacked where no VM can be had.
+#[cfg(not(target_os = "linux"))]
+mod unpack {
+    use std::convert::Infallible;
+    use std::io::{self, Read};
+    use std::path::Path;
+
+    pub(super) struct Root(Infallible);
+
+    impl Root {
+        pub(super) fn create(_: &Path) -> io::Result<Self> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        pub(super) fn apply(&mut self, _: impl Read) -> io::Result<()> {
+            match self.0 {}
+        }
+
+        pub(super) fn finish(self) -> io::Result<()> {
+            match self.0 {}
+        }
+    }
+}
 
 /// The image of a cold launch: folders of its own, and `/usr` of the host. It needs no download.
 pub(crate) const BASE: &str = "local/base";
@@ -68,20 +107,15 @@ pub(crate) struct ImportEvent {
     pub(crate) message: Option<String>,
 }
 
-/// Where images are found. A build starts from one, and makes its own in a [`place`](Self::place):
-///
-/// ```text
-/// async fn build(context_zip: &Path, spec: &DockerfileSpec, images: &Images, host: &Host,
-///                progress: impl Fn(ImportEvent) + Send + Sync, cancel: CancellationToken)
-///     -> Result<Image, BuildError>
-/// ```
+/// Where images are found. A build starts from one, and makes its own in a [`place`](Self::place).
 #[derive(Debug)]
 pub(crate) struct Images {
     /// Where trees are made. It goes with the server.
     folder: PathBuf,
-    /// Where the user has put images.
-    dir: Option<PathBuf>,
+    shelf: Arc<Shelf>,
     base: Image,
+    /// What was unpacked, by its id. One at a time, so that nothing is unpacked twice.
+    unpacked: tokio::sync::Mutex<HashMap<String, Image>>,
 }
 
 /// Why there is no such image. Its text is one line for users.
@@ -89,12 +123,14 @@ pub(crate) struct Images {
 pub(crate) enum ImageError {
     /// It is none, or none that is here; says what is and how to put it here.
     NotFound(String),
+    /// It is damaged, or not for VMs of this machine.
+    Unusable(String),
     Io(io::Error),
     Cancelled,
 }
 
 impl Images {
-    /// What is made of images lies in `folder`, which is made.
+    /// `folder` is made, for what is made of images; `dir` is where the user has put some.
     pub(crate) fn new(folder: PathBuf, dir: Option<PathBuf>) -> io::Result<Self> {
         std::fs::create_dir_all(&folder)?;
         let base = folder.join("base");
@@ -105,12 +141,13 @@ impl Images {
                 config: ImageConfig::default(),
                 has_own_root: false,
             },
+            shelf: Arc::new(Shelf::new(dir, folder.clone())),
             folder,
-            dir,
+            unpacked: tokio::sync::Mutex::default(),
         })
     }
 
-    /// The image of this name, such as `local/base` or `python:3.13-slim`, for the platform such as
+    /// The image of this name, such as `local/base` or `python:3.13-slim`, for a platform such as
     /// `linux/amd64`, this machine's unless told.
     pub(crate) async fn find(
         &self,
@@ -118,11 +155,33 @@ impl Images {
         platform: Option<&str>,
         cancel: &CancellationToken,
     ) -> Result<Image, ImageError> {
-        if reference == BASE {
+        let asked = parse(reference).map_err(ImageError::NotFound)?;
+        check_platform(platform)?;
+        if is_base(&asked) {
             return Ok(self.base.clone());
         }
-        let _ = (platform, cancel, &self.dir);
-        Err(ImageError::NotFound(format!("{reference}: no such image")))
+        select! {
+            found = self.unpacked(asked, cancel) => found,
+            () = cancel.cancelled() => Err(ImageError::Cancelled),
+        }
+    }
+
+    async fn unpacked(
+        &self,
+        asked: Reference,
+        cancel: &CancellationToken,
+    ) -> Result<Image, ImageError> {
+        let mut unpacked = self.unpacked.lock().await;
+        let shelf = Arc::clone(&self.shelf);
+        let (source, parts) = blocking(move || shelf.find(&asked, &own_platform())).await?;
+        if let Some(image) = unpacked.get(&parts.id) {
+            return Ok(image.clone());
+        }
+        let id = parts.id.clone();
+        let (tree, cancel) = (self.place(), cancel.clone());
+        let image = blocking(move || unpack(&source, &parts, tree, &cancel)).await?;
+        unpacked.insert(id, image.clone());
+        Ok(image)
     }
 
     /// A place for a root directory that is made here: nothing is there yet, and what is put there
@@ -131,6 +190,119 @@ impl Images {
         let tree = Tree::at(self.folder.join(Uuid::new_v4().simple().to_string()));
         tree.discard();
         tree
+    }
+}
+
+/// A reference with all that may be left out: the registry and `latest`.
+pub(crate) fn parse(reference: &str) -> Result<Reference, String> {
+    let parsed = reference.parse();
+    parsed.map_err(|error| format!("{reference:?} is no reference to an image: {error}"))
+}
+
+fn is_base(reference: &Reference) -> bool {
+    reference.registry() == "docker.io" && reference.repository() == BASE
+}
+
+/// The platform whose programs run on this machine.
+pub(crate) fn own_platform() -> String {
+    let arch = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "x86" => "386",
+        "powerpc64" if cfg!(target_endian = "little") => "ppc64le",
+        other => other,
+    };
+    format!("linux/{arch}")
+}
+
+/// A variant such as `/v8` may follow: it is not looked at.
+fn check_platform(asked: Option<&str>) -> Result<(), ImageError> {
+    let own = own_platform();
+    match asked {
+        Some(asked) if asked != own && !asked.starts_with(&format!("{own}/")) => {
+            let text = format!("platform {asked}: VMs of this machine are {own}");
+            Err(ImageError::Unusable(text))
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ImageError> + Send + 'static,
+) -> Result<T, ImageError> {
+    spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
+/// Unpacks an image into a free place.
+fn unpack(
+    source: &Source,
+    parts: &Parts,
+    tree: Tree,
+    cancel: &CancellationToken,
+) -> Result<Image, ImageError> {
+    let mut root = Root::create(tree.path())?;
+    for (number, layer) in parts.layers.iter().enumerate() {
+        put(source, layer, &mut root, cancel).map_err(|error| {
+            if cancel.is_cancelled() {
+                return ImageError::Cancelled;
+            }
+            ImageError::Unusable(format!("layer {} of the image: {error}", number + 1))
+        })?;
+    }
+    root.finish()?;
+    Ok(Image {
+        tree: Arc::new(tree),
+        config: config_of(&parts.config),
+        has_own_root: true,
+    })
+}
+
+fn put(
+    source: &Source,
+    layer: &Layer,
+    root: &mut Root,
+    cancel: &CancellationToken,
+) -> io::Result<()> {
+    let stored = source.layer(layer)?;
+    match &layer.digest {
+        LayerDigest::Stored(digest) => {
+            let mut stored = Checked::new(stored, cancel);
+            let mut plain = decompress(buffered(&mut stored))?;
+            root.apply(&mut plain)?;
+            drop(plain);
+            stored.verify(digest)
+        }
+        LayerDigest::Plain(digest) => {
+            let mut plain = Checked::new(decompress(buffered(stored))?, cancel);
+            root.apply(&mut plain)?;
+            plain.verify(digest)
+        }
+    }
+}
+
+/// What of an image's configuration is for VMs.
+fn config_of(image: &ImageConfiguration) -> ImageConfig {
+    let Some(config) = image.config() else {
+        return ImageConfig::default();
+    };
+    let variables = config.env().iter().flatten();
+    let text = |field: &Option<String>| field.clone().filter(|text| !text.is_empty());
+    ImageConfig {
+        env: variables
+            .filter_map(|variable| variable.split_once('='))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
+        workdir: text(config.working_dir()),
+        user: text(config.user()),
+        entrypoint: config.entrypoint().clone().unwrap_or_default(),
+        cmd: config.cmd().clone().unwrap_or_default(),
+        labels: config
+            .labels()
+            .iter()
+            .flatten()
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect(),
+        exposed_ports: config.exposed_ports().iter().flatten().cloned().collect(),
     }
 }
 
@@ -143,7 +315,7 @@ impl From<io::Error> for ImageError {
 impl fmt::Display for ImageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotFound(text) => f.write_str(text),
+            Self::NotFound(text) | Self::Unusable(text) => f.write_str(text),
             Self::Io(_) => f.write_str("the image could not be read or unpacked"),
             Self::Cancelled => f.write_str("cancelled"),
         }
