@@ -4,14 +4,14 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use fastvm_local::sandbox::{
-    ExecError, ExecSpec, Host, LaunchError, LaunchSpec, MountError, Process, Sandbox, Stdin,
-    Terminal, TerminalSize,
+    ExecError, ExecSpec, Host, LaunchError, LaunchSpec, MountError, Process, RootKind, Sandbox,
+    Stdin, Terminal, TerminalSize,
 };
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -73,6 +73,59 @@ async fn vm() -> Result<(TempDir, Host, Sandbox)> {
     let (state, host) = host().await?;
     let vm = host.launch(LaunchSpec::new("1", "box")).await?;
     Ok((state, host, vm))
+}
+
+fn own_root(id: &str) -> LaunchSpec {
+    let mut spec = LaunchSpec::new(id, "box");
+    spec.root = RootKind::Own;
+    spec
+}
+
+/// A VM with a root directory of its own, which `fill` fills before the launch.
+async fn own_vm(fill: impl FnOnce(&Path) -> Result) -> Result<(TempDir, Host, Sandbox)> {
+    let (state, host) = host().await?;
+    let root = host.root_of("1");
+    fs::create_dir(&root)?;
+    fill(&root)?;
+    let vm = host.launch(own_root("1")).await?;
+    Ok((state, host, vm))
+}
+
+/// Copies programs of the host into a root directory, with what they are linked to.
+fn install(root: &Path, programs: &[&str]) -> Result {
+    fs::create_dir_all(root.join("usr/bin"))?;
+    fs::create_dir(root.join("root"))?;
+    symlink("usr/bin", root.join("bin"))?;
+    for program in programs {
+        let found = Command::new("sh")
+            .args(["-c", "command -v -- \"$1\"", "sh", program])
+            .output()?;
+        let path = String::from_utf8(found.stdout)?.trim().to_owned();
+        let linked = Command::new("ldd").arg(&path).output()?;
+        let linked = String::from_utf8(linked.stdout)?;
+        let libraries = linked
+            .split_whitespace()
+            .filter(|word| word.starts_with('/'));
+        for file in libraries.chain([path.as_str()]) {
+            let to = root.join(file.trim_start_matches('/'));
+            fs::create_dir_all(to.parent().ok_or("no folder")?)?;
+            if !to.exists() {
+                fs::copy(file, to)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A VM of each kind, with a name. Both have these programs.
+async fn vms(programs: &[&str]) -> Result<(TempDir, Host, [(&'static str, Sandbox); 2])> {
+    let (state, host, own) = own_vm(|root| install(root, programs)).await?;
+    let shared = host.launch(LaunchSpec::new("2", "box")).await?;
+    Ok((
+        state,
+        host,
+        [("own root", own), ("host's programs", shared)],
+    ))
 }
 
 async fn until(what: &str, mut condition: impl FnMut() -> bool) -> Result {
@@ -481,59 +534,70 @@ async fn the_usual_places_can_be_written_and_usr_cannot() -> Result {
 
 #[tokio::test]
 async fn settings_of_the_kernel_cannot_be_written() -> Result {
-    let (_state, _host, vm) = vm().await?;
-    let attempts = [
-        "cat /proc/sys/kernel/panic >/proc/sys/kernel/panic",
-        "echo h >/proc/sysrq-trigger",
-        "umount /proc/sys",
-        "mount -o remount,rw,bind /proc/sys",
-        "hostname other",
-    ];
-    for attempt in attempts {
-        assert_ne!(sh(&vm, attempt).await?.code, 0, "{attempt}");
+    let programs = ["sh", "cat", "umount", "mount", "hostname"];
+    let (_state, _host, vms) = vms(&programs).await?;
+    for (kind, vm) in vms {
+        let attempts = [
+            "cat /proc/sys/kernel/panic >/proc/sys/kernel/panic",
+            "echo h >/proc/sysrq-trigger",
+            "umount /proc/sys",
+            "mount -o remount,rw,bind /proc/sys",
+            "hostname other",
+        ];
+        for attempt in attempts {
+            assert_ne!(sh(&vm, attempt).await?.code, 0, "{kind}: {attempt}");
+        }
     }
     Ok(())
 }
 
 #[tokio::test]
 async fn process_1_cannot_be_stopped_or_traced_from_inside() -> Result {
-    let (_state, _host, vm) = vm().await?;
-    let attempts = [
-        "readlink /proc/1/exe",
-        "ls -l /proc/1/fd/",
-        "cat /proc/1/environ",
-        "exec 3>/proc/1/fd/0",
-    ];
-    for attempt in attempts {
-        assert_ne!(sh(&vm, attempt).await?.code, 0, "{attempt}");
+    let programs = ["sh", "readlink", "ls", "cat"];
+    let (_state, _host, vms) = vms(&programs).await?;
+    for (kind, vm) in vms {
+        let attempts = [
+            "readlink /proc/1/exe",
+            "ls -l /proc/1/fd/",
+            "cat /proc/1/environ",
+            "exec 3>/proc/1/fd/0",
+            "cat /proc/1/maps",
+            "exec 3</proc/1/mem",
+        ];
+        for attempt in attempts {
+            assert_ne!(sh(&vm, attempt).await?.code, 0, "{kind}: {attempt}");
+        }
+        sh(&vm, "kill -STOP 1; kill -KILL 1").await?;
+        let status = fs::read_to_string(format!("/proc/{}/status", vm.host_pid()))?;
+        assert!(status.contains("State:\tS"), "{status}");
     }
-    sh(&vm, "kill -STOP 1; kill -KILL 1").await?;
-    let status = fs::read_to_string(format!("/proc/{}/status", vm.host_pid()))?;
-    assert!(status.contains("State:\tS"), "{status}");
     Ok(())
 }
 
 #[tokio::test]
 async fn devices_work() -> Result {
-    let (_state, _host, vm) = vm().await?;
-    ok(&vm, "echo gone >/dev/null").await?;
-    assert_eq!(
-        ok(
-            &vm,
-            "head -c 3 /dev/zero | wc -c; head -c 8 /dev/urandom | wc -c"
-        )
-        .await?,
-        "3\n8"
-    );
-    assert_ne!(sh(&vm, "echo x >/dev/full").await?.code, 0);
-    assert_eq!(
-        ok(&vm, "echo through >/dev/stdout; echo in | cat /dev/fd/0").await?,
-        "through\nin"
-    );
-    assert_eq!(
-        ok(&vm, "script -qc 'tty' /dev/null </dev/null | tr -d '\\r'").await?,
-        "/dev/pts/0"
-    );
+    let programs = ["sh", "head", "wc", "cat", "script", "tr", "tty"];
+    let (_state, _host, vms) = vms(&programs).await?;
+    for (_, vm) in vms {
+        ok(&vm, "echo gone >/dev/null").await?;
+        assert_eq!(
+            ok(
+                &vm,
+                "head -c 3 /dev/zero | wc -c; head -c 8 /dev/urandom | wc -c"
+            )
+            .await?,
+            "3\n8"
+        );
+        assert_ne!(sh(&vm, "echo x >/dev/full").await?.code, 0);
+        assert_eq!(
+            ok(&vm, "echo through >/dev/stdout; echo in | cat /dev/fd/0").await?,
+            "through\nin"
+        );
+        assert_eq!(
+            ok(&vm, "script -qc 'tty' /dev/null </dev/null | tr -d '\\r'").await?,
+            "/dev/pts/0"
+        );
+    }
     Ok(())
 }
 
@@ -643,27 +707,291 @@ async fn a_removed_vm_leaves_nothing_on_the_disk() -> Result {
 }
 
 #[tokio::test]
+async fn an_empty_root_directory_is_enough_for_a_vm() -> Result {
+    let (state, _host, vm) = own_vm(|_| Ok(())).await?;
+    let missing = vm.exec(ExecSpec::new(["sh"])).await;
+    assert!(
+        matches!(missing, Err(ExecError::NotFound { .. })),
+        "{missing:?}"
+    );
+    vm.mount(state.path(), "/mnt/state", true).await?;
+    vm.unmount("/mnt/state").await?;
+    vm.freeze().await?;
+    vm.thaw().await?;
+    assert!(vm.is_alive());
+
+    let found = |folder: &str| -> Result<BTreeSet<String>> {
+        let entries = fs::read_dir(vm.root().join(folder))?;
+        entries
+            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+            .collect()
+    };
+    let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    assert_eq!(found("")?, names(&["dev", "etc", "mnt", "proc", "sys"]));
+    assert_eq!(found("etc")?, names(&["hostname", "hosts", "resolv.conf"]));
+    let text = |path: &str| fs::read_to_string(vm.root().join(path));
+    assert_eq!(text("etc/hostname")?, "box\n");
+    assert!(text("etc/hosts")?.contains("127.0.0.1 localhost\n"));
+    assert!(text("etc/hosts")?.contains(" box\n"));
+    assert_eq!(
+        text("etc/resolv.conf")?,
+        fs::read_to_string("/etc/resolv.conf").unwrap_or_default()
+    );
+    let root = vm.root().to_owned();
+    vm.remove().await?;
+    assert!(!root.exists());
+    Ok(())
+}
+
+#[tokio::test]
+async fn process_1_holds_nothing_of_the_server() -> Result {
+    let (_state, _host, vms) = vms(&[]).await?;
+    for (kind, vm) in vms {
+        let about = |what: &str| fs::read(format!("/proc/{}/{what}", vm.host_pid()));
+        let text = |what: &str| Ok::<_, std::io::Error>(String::from_utf8(about(what)?));
+        assert_eq!(text("cmdline")??, "init\0", "{kind}");
+        assert_eq!(text("environ")??, "", "{kind}");
+        // In brackets: its stack, and what the kernel puts into every process.
+        let maps = text("maps")??;
+        let places = maps.lines().map(|line| line.split_whitespace().nth(5));
+        let files: Vec<_> = places
+            .filter(|place| !place.is_some_and(|place| place.starts_with('[')))
+            .collect();
+        assert_eq!(files, [Some("/memfd:init")], "{kind}: {maps}");
+        let descriptors = fs::read_dir(format!("/proc/{}/fd", vm.host_pid()))?;
+        let targets = descriptors.map(|entry| fs::read_link(entry?.path()));
+        let mut targets: Vec<_> = targets.collect::<std::io::Result<_>>()?;
+        targets.sort();
+        assert_eq!(targets.len(), 3, "{kind}: {targets:?}");
+        assert_eq!(targets[..2], ["/dev/null", "/dev/null"].map(Path::new));
+        assert!(targets[2].to_string_lossy().starts_with("socket:"));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn nothing_of_the_host_is_seen_in_a_root_of_its_own() -> Result {
+    let (state, _host, vm) = own_vm(|root| install(root, &["sh", "ls", "cat", "readlink"])).await?;
+    let mounts = ok(
+        &vm,
+        "while read -r _ place kind _; do echo $place $kind; done </proc/self/mounts",
+    )
+    .await?;
+    let is_device = |place: &str| place.starts_with("/dev/");
+    for mount in mounts.lines() {
+        let (place, kind) = mount.split_once(' ').ok_or("no kind")?;
+        let is_expected = place == "/"
+            || matches!(kind, "proc" | "tmpfs" | "devpts")
+            || place.starts_with("/proc/")
+            || is_device(place);
+        assert!(is_expected, "{mount}");
+    }
+    let seen = ok(&vm, "cd /; echo *; echo usr/bin/*; ls -A sys").await?;
+    assert_eq!(
+        seen.replace("lib64 ", "").replace("lib ", ""),
+        "bin dev etc proc root sys usr\nusr/bin/cat usr/bin/ls usr/bin/readlink usr/bin/sh"
+    );
+    let (state, manifest) = (state.path().display(), env!("CARGO_MANIFEST_DIR"));
+    let through_proc =
+        format!("ls -d /proc/[0-9]*/root{state} /proc/[0-9]*/cwd{manifest} 2>/dev/null");
+    assert_eq!(sh(&vm, &through_proc).await?.out, "");
+    let targets = ok(&vm, "readlink /proc/self/fd/*; true").await?;
+    let kinds = targets
+        .lines()
+        .filter_map(|target| target.split(':').next());
+    assert_eq!(kinds.collect::<Vec<_>>(), ["/dev/null", "pipe", "pipe"]);
+    // Of the server, whose variables this test knows: none in any process.
+    let variables = ok(&vm, "cat /proc/[0-9]*/environ 2>/dev/null; true").await?;
+    assert!(!variables.contains("CARGO"), "{variables}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_static_program_makes_a_vm() -> Result {
+    let source = r#"
+        #include <stdio.h>
+        #include <stdlib.h>
+        #include <unistd.h>
+        int main(int count, char **arguments) {
+            printf("%s %s %d\n", arguments[1], getenv("HOME"), access("/bin/sh", F_OK));
+            return 7;
+        }"#;
+    let folder = tempfile::tempdir()?;
+    let (file, program) = (folder.path().join("hello.c"), folder.path().join("hello"));
+    fs::write(&file, source)?;
+    let compiler = Command::new("gcc")
+        .arg("-static")
+        .arg("-o")
+        .args([&program, &file])
+        .output();
+    if !compiler.is_ok_and(|output| output.status.success()) {
+        eprintln!("left out: gcc, or the libc that it links statically, is not installed");
+        return Ok(());
+    }
+    let (_state, _host, vm) =
+        own_vm(|root| Ok(fs::copy(&program, root.join("hello")).map(drop)?)).await?;
+    let run = run(&vm, ExecSpec::new(["/hello", "hello"])).await?;
+    assert_eq!((run.out.as_str(), run.code), ("hello /root -1\n", 7));
+    Ok(())
+}
+
+#[tokio::test]
+async fn files_that_tell_the_network_are_kept_if_an_image_has_them() -> Result {
+    let (_state, _host, vm) = own_vm(|root| {
+        fs::create_dir(root.join("etc"))?;
+        fs::write(root.join("etc/hostname"), "builder\n")?;
+        fs::write(root.join("etc/hosts"), "10.0.0.1 database\n")?;
+        Ok(fs::write(
+            root.join("etc/resolv.conf"),
+            "nameserver 10.0.0.2\n",
+        )?)
+    })
+    .await?;
+    let text = |path: &str| fs::read_to_string(vm.root().join(path));
+    assert_eq!(text("etc/hostname")?, "box\n");
+    assert_eq!(text("etc/hosts")?, "10.0.0.1 database\n127.0.1.1 box\n");
+    assert_eq!(text("etc/resolv.conf")?, "nameserver 10.0.0.2\n");
+    Ok(())
+}
+
+#[tokio::test]
+async fn links_of_an_image_lead_nowhere_but_in_its_root() -> Result {
+    let outside = tempfile::tempdir()?;
+    fs::write(outside.path().join("hosts"), "of the host\n")?;
+    // From the root upwards, to where the host's root was until a moment ago.
+    let upwards = format!("../../..{}", outside.path().display());
+    let (_state, host, vm) = own_vm(|root| {
+        fs::create_dir(root.join("etc"))?;
+        symlink(format!("{upwards}/hosts"), root.join("etc/hosts"))?;
+        symlink(outside.path().join("hostname"), root.join("etc/hostname"))?;
+        Ok(symlink(
+            "../run/resolve/stub.conf",
+            root.join("etc/resolv.conf"),
+        )?)
+    })
+    .await?;
+    let names = |folder: &Path| fs::read_dir(folder).map(Iterator::count);
+    assert_eq!(names(outside.path())?, 1);
+    assert_eq!(
+        fs::read_to_string(outside.path().join("hosts"))?,
+        "of the host\n"
+    );
+    for file in ["etc/hosts", "etc/hostname", "etc/resolv.conf"] {
+        assert!(vm.root().join(file).symlink_metadata()?.is_file(), "{file}");
+    }
+
+    for (number, place) in ["dev", "proc", "sys", "etc"].into_iter().enumerate() {
+        let id = format!("with a link {number}");
+        fs::create_dir(host.root_of(&id))?;
+        symlink(&upwards, host.root_of(&id).join(place))?;
+        let refused = host.launch(own_root(&id)).await;
+        assert!(
+            matches!(refused, Err(LaunchError::Kernel { .. })),
+            "{place}: {refused:?}"
+        );
+        assert!(!host.root_of(&id).exists());
+    }
+    assert_eq!(names(outside.path())?, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_command_runs_as_a_user_of_the_image() -> Result {
+    let (_state, host, vm) = own_vm(|root| {
+        install(root, &["sh", "id"])?;
+        fs::create_dir_all(root.join("etc"))?;
+        fs::create_dir_all(root.join("home/app"))?;
+        fs::create_dir_all(root.join("usr/share"))?;
+        fs::write(root.join("etc/group"), "app:x:1001:\nstaff:x:50:app\n")?;
+        // A link, as some images have it, and one that means the image's root.
+        symlink("/usr/share/passwd", root.join("etc/passwd"))?;
+        let passwd = "root:x:0:0::/:/bin/sh\napp:x:1000:1001::/home/app:/bin/sh\n";
+        Ok(fs::write(root.join("usr/share/passwd"), passwd)?)
+    })
+    .await?;
+    let line = "echo $(id -u) $(id -g) $(id -G) $HOME $USER $(pwd) >/dev/stdout";
+    let as_user = async |user: &str| {
+        let mut spec = script(line);
+        spec.user = Some(user.to_owned());
+        run(&vm, spec).await.map(|run| run.out)
+    };
+    // Only root can be somebody else.
+    let ids = |ids: &'static str| match nix::unistd::geteuid().is_root() {
+        true => ids,
+        false => "0 0 0",
+    };
+    assert_eq!(ok(&vm, line).await?, "0 0 0 /root root /root");
+    let app = format!("{} /home/app app /home/app\n", ids("1000 1001 1001 50"));
+    assert_eq!(as_user("app").await?, app);
+    assert_eq!(as_user("1000").await?, app);
+    let staff = format!("{} /home/app app /home/app\n", ids("1000 50 50"));
+    assert_eq!(as_user("app:staff").await?, staff);
+    assert_eq!(as_user("7:8").await?, format!("{} / 7 /\n", ids("7 8 8")));
+    let mut nobody = script("true");
+    nobody.user = Some("nobody".to_owned());
+    let refused = vm.exec(nobody).await.err().ok_or("it ran")?;
+    assert!(matches!(&refused, ExecError::NoUser { user } if user == "nobody"));
+    assert_eq!(refused.exit_code(), Some(126));
+    drop(host);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_user_has_no_rights_of_root() -> Result {
+    if !nix::unistd::geteuid().is_root() {
+        return Ok(());
+    }
+    let (_state, _host, vms) = vms(&["sh", "cat", "id", "chmod", "tty"]).await?;
+    for (kind, vm) in vms {
+        ok(&vm, "echo secret >/root/secret; chmod 600 /root/secret").await?;
+        let mut spec = script("cat /root/secret; kill -9 1; : >/etc/file; : </proc/1/environ");
+        spec.user = Some("1234".to_owned());
+        let refused = run(&vm, spec).await?;
+        assert_eq!(
+            (refused.out.as_str(), refused.code == 0),
+            ("", false),
+            "{kind}"
+        );
+        let mut capabilities = script(
+            "while read -r name set; do case $name in Cap[EPA]*) echo $set;; esac; done </proc/self/status",
+        );
+        capabilities.user = Some("1234:5".to_owned());
+        let held = run(&vm, capabilities).await?.out;
+        assert_eq!(held, "0000000000000000\n".repeat(3), "{kind}");
+
+        let mut spec = script("tty && : </dev/tty && : <$(tty) && echo mine");
+        spec.user = Some("1234".to_owned());
+        let terminal = vm.terminal(spec, SIZE).await?;
+        assert!(to_end(&terminal).await?.ends_with("mine\r\n"), "{kind}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_prepared_root_is_taken_as_it_is_and_its_links_lead_nowhere() -> Result {
     let (state, host, vm) = vm().await?;
     ok(&vm, "echo kept >/root/kept").await?;
     vm.kill().await?;
     let (old, new) = (vm.root().to_owned(), host.root_of("2"));
-    let copied = Command::new("cp").arg("-a").args([&old, &new]).status()?;
-    assert!(copied.success());
     let outside = state.path().join("outside");
     fs::create_dir(&outside)?;
-    // Where certificates are mounted: it must not be made, or covered, on the host.
-    fs::remove_dir_all(new.join("etc/ssl")).or_else(|_| fs::create_dir_all(new.join("etc")))?;
-    std::os::unix::fs::symlink(&outside, new.join("etc/ssl"))?;
+    let upwards = Path::new("../..").join(outside.strip_prefix("/")?);
+    for link in [&outside, &upwards] {
+        let copied = Command::new("cp").arg("-a").args([&old, &new]).status()?;
+        assert!(copied.success());
+        // Where certificates are mounted: it must not be made, or covered, on the host.
+        fs::remove_dir_all(new.join("etc/ssl")).or_else(|_| fs::create_dir_all(new.join("etc")))?;
+        symlink(link, new.join("etc/ssl"))?;
 
-    let refused = host.launch(LaunchSpec::new("2", "box")).await;
-    assert_eq!(fs::read_dir(&outside)?.count(), 0);
-    if Path::new("/etc/ssl/certs").exists() {
-        assert!(
-            matches!(refused, Err(LaunchError::Kernel { .. })),
-            "{refused:?}"
-        );
-        assert!(!new.exists());
+        let refused = host.launch(LaunchSpec::new("2", "box")).await;
+        assert_eq!(fs::read_dir(&outside)?.count(), 0);
+        if Path::new("/etc/ssl/certs").exists() {
+            assert!(
+                matches!(refused, Err(LaunchError::Kernel { .. })),
+                "{refused:?}"
+            );
+            assert!(!new.exists());
+        }
     }
 
     let copied = Command::new("cp")
@@ -827,11 +1155,17 @@ async fn server_that_launches_30_vms() -> Result {
     .await?;
     let before = (descriptors(), mounts());
 
-    let launches = (0..30).map(|number| {
+    let launches = (0..30).map(|number: usize| {
         let host = host.clone();
         tokio::spawn(async move {
-            host.launch(LaunchSpec::new(number.to_string(), "box"))
-                .await
+            let id = number.to_string();
+            let mut spec = LaunchSpec::new(&id, "box");
+            if number.is_multiple_of(2) {
+                spec.root = RootKind::Own;
+                install(&host.root_of(&id), &["sh", "sleep", "setsid"])
+                    .map_err(|error| error.to_string())?;
+            }
+            host.launch(spec).await.map_err(|error| error.to_string())
         })
     });
     let mut namespaces = BTreeSet::new();
@@ -919,8 +1253,10 @@ async fn a_server_killed_by_force_takes_its_vms_with_it_and_the_next_one_clears_
 async fn server_that_waits_for_its_end() -> Result {
     let host = Host::probe(given_state()?).await?;
     let mut vms = Vec::new();
-    for id in ["1", "2", "3"] {
-        let vm = host.launch(LaunchSpec::new(id, "box")).await?;
+    install(&host.root_of("3"), &["sh", "sleep", "setsid"])?;
+    let specs = ["1", "2"].map(|id| LaunchSpec::new(id, "box"));
+    for spec in specs.into_iter().chain([own_root("3")]) {
+        let vm = host.launch(spec).await?;
         ok(&vm, "sleep 1000 >/dev/null 2>&1 & setsid sh -c 'trap \"\" TERM HUP; sleep 1000' >/dev/null 2>&1 &").await?;
         println!("\nvm {}", vm.host_pid());
         vms.push(vm);
