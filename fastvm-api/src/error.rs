@@ -344,6 +344,31 @@ impl Error {
         self.0.kind == ErrorKind::Connect
     }
 
+    /// What was sent is larger than the service takes: a 413.
+    pub fn is_too_large(&self) -> bool {
+        self.has_status(StatusCode::PAYLOAD_TOO_LARGE)
+    }
+
+    /// The VM was deleted, stopped or paused while a command or transfer waited for it.
+    pub fn is_gone(&self) -> bool {
+        self.0.kind == ErrorKind::Gone
+    }
+
+    /// A fault that may pass: the same call can succeed later. No connection, a broken one, a
+    /// timeout of an attempt, or a status 408, 429, 500, 502, 503 or 504.
+    ///
+    /// It says nothing of whether a repeat is safe: see [`outcome`](Self::outcome).
+    pub fn is_transient(&self) -> bool {
+        match self.0.kind {
+            ErrorKind::Connect | ErrorKind::Connection | ErrorKind::Timeout => true,
+            ErrorKind::Status => self
+                .0
+                .status
+                .is_some_and(|status| matches!(status.as_u16(), 408 | 429 | 500 | 502..=504)),
+            _ => false,
+        }
+    }
+
     /// An argument was refused before anything was sent.
     pub fn is_invalid_input(&self) -> bool {
         self.0.kind == ErrorKind::InvalidInput

@@ -8,12 +8,14 @@ use std::time::Duration;
 use http::HeaderValue;
 use reqwest::Url;
 
-use crate::connector::{Connector, Settings};
+use crate::connector::{Connector, Settings, Wire};
 use crate::idle::IdleCheck;
 use crate::launch::WaitForVmReady;
+use crate::network::{Network, ProxyChoice};
+use crate::retry::RetryPolicy;
 use crate::transfer::{Download, Upload};
 use crate::vms::Vms;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, Transport};
 
 /// Where the API lives unless the configuration says otherwise.
 const DEFAULT_BASE_URL: &str = "https://api.fastvm.org";
@@ -44,26 +46,15 @@ pub struct Client {
 
 impl Client {
     /// A client configured by the environment: `FASTVM_API_KEY`, and `FASTVM_BASE_URL` if the
-    /// service is not `https://api.fastvm.org`. Empty variables count as absent.
+    /// service is not `https://api.fastvm.org`. Empty variables count as absent. With more to set,
+    /// start from [`ClientBuilder::env`].
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Config`] if the key is missing, the URL is none, or the system has no
     /// certificates to check the service by.
     pub fn from_env() -> Result<Self> {
-        let variable = |name: &str| {
-            std::env::var(name)
-                .ok()
-                .filter(|value| !value.trim().is_empty())
-        };
-        let mut builder = Self::builder();
-        if let Some(key) = variable("FASTVM_API_KEY") {
-            builder = builder.api_key(key);
-        }
-        if let Some(url) = variable("FASTVM_BASE_URL") {
-            builder = builder.base_url(url);
-        }
-        builder.build()
+        Self::builder().env().build()
     }
 
     /// A client configured by the program.
@@ -184,12 +175,31 @@ impl fmt::Debug for Client {
 }
 
 /// The configuration of a [`Client`]: `Client::builder().api_key(..).build()?`.
+///
+/// Proxies are those of the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`) unless
+/// [`proxy`](Self::proxy) or [`no_proxy`](Self::no_proxy) says otherwise, and certificates those of
+/// the system.
+///
+/// ```
+/// # use std::time::Duration;
+/// let client = fastvm::Client::builder()
+///     .api_key("key")
+///     .request_timeout(Duration::from_secs(20))
+///     .max_retries(4)
+///     .user_agent_suffix("my-app/1.0")
+///     .http(|http| http.pool_max_idle_per_host(4))
+///     .build()?;
+/// # let _ = client;
+/// # Ok::<(), fastvm::Error>(())
+/// ```
 #[derive(Clone)]
 #[must_use = "a builder makes a client only by `build`"]
 pub struct ClientBuilder {
     api_key: Option<String>,
     base_url: String,
     settings: Settings,
+    network: Network,
+    transport: Option<Arc<dyn Transport>>,
 }
 
 impl Default for ClientBuilder {
@@ -198,11 +208,39 @@ impl Default for ClientBuilder {
             api_key: None,
             base_url: DEFAULT_BASE_URL.to_owned(),
             settings: Settings::default(),
+            network: Network::default(),
+            transport: None,
         }
     }
 }
 
 impl ClientBuilder {
+    /// Takes from the environment what stands there: `FASTVM_API_KEY` and `FASTVM_BASE_URL`. Empty
+    /// variables count as absent; others take the place of what was set before this call.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// let client = fastvm::Client::builder()
+    ///     .env()
+    ///     .request_timeout(Duration::from_secs(20))
+    ///     .build()?;
+    /// # let _ = client;
+    /// # Ok::<(), fastvm::Error>(())
+    /// ```
+    pub fn env(mut self) -> Self {
+        let variable = |name: &str| {
+            let value = std::env::var(name).ok();
+            value.filter(|value| !value.trim().is_empty())
+        };
+        if let Some(key) = variable("FASTVM_API_KEY") {
+            self = self.api_key(key);
+        }
+        if let Some(url) = variable("FASTVM_BASE_URL") {
+            self = self.base_url(url);
+        }
+        self
+    }
+
     /// The API key. It is sent to the API only, never to storage.
     pub fn api_key(mut self, key: impl Into<String>) -> Self {
         self.api_key = Some(key.into());
@@ -210,7 +248,7 @@ impl ClientBuilder {
     }
 
     /// Where the API lives; `https://api.fastvm.org` by default. A loopback address is never
-    /// reached through a proxy.
+    /// reached through a proxy of the environment.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = url.into();
         self
@@ -225,7 +263,7 @@ impl ClientBuilder {
 
     /// How long a connection may take to come about; 5 s by default.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.settings.connect_timeout = timeout;
+        self.network.connect_timeout = timeout;
         self
     }
 
@@ -233,6 +271,116 @@ impl ClientBuilder {
     /// repeated is not, except when it provably never left.
     pub fn max_retries(mut self, retries: u32) -> Self {
         self.settings.retry.max_retries = retries;
+        self
+    }
+
+    /// How calls are repeated, in full; see [`max_retries`](Self::max_retries) for the number alone.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.settings.retry = policy;
+        self
+    }
+
+    /// Names the program to the service: it is sent after this crate's own name and version in
+    /// `User-Agent`, such as `my-app/1.0`.
+    pub fn user_agent_suffix(mut self, suffix: impl Into<String>) -> Self {
+        self.network.user_agent_suffix = Some(suffix.into());
+        self
+    }
+
+    /// Reaches the service and its storage through this proxy, loopback addresses too, in place of
+    /// those of the environment: `http://proxy.example.com:3128`, with a login if it needs one
+    /// (`http://user:password@…`).
+    pub fn proxy(mut self, url: impl Into<String>) -> Self {
+        self.network.proxy = ProxyChoice::Url(url.into());
+        self
+    }
+
+    /// Uses no proxy, whatever the environment says.
+    pub fn no_proxy(mut self) -> Self {
+        self.network.proxy = ProxyChoice::Never;
+        self
+    }
+
+    /// Trusts these certificates besides those of the system: PEM, one or several in a row, or DER.
+    /// Can be called again for more.
+    pub fn root_certificate(mut self, certificate: impl Into<Vec<u8>>) -> Self {
+        self.network.root_certificates.push(certificate.into());
+        self
+    }
+
+    /// Never speaks HTTP/2, for a proxy in between that cannot; off by default. Streams and transfers
+    /// are HTTP/1.1 in any case, on connections of their own.
+    pub fn http1_only(mut self, is_http1_only: bool) -> Self {
+        self.network.is_http1_only = is_http1_only;
+        self
+    }
+
+    /// Sets up the connections further: addresses, interfaces, pools, client certificates, DNS.
+    ///
+    /// It is called for each of the client's connection pools, with their builder before this crate's
+    /// own settings. What the client's promises stand on cannot be changed: no redirects, HTTP/1.1
+    /// for streams, no repeats below the [retry policy](Self::retry), no time limits but those of
+    /// this builder and of the calls. Headers set by default here go to storage, too.
+    pub fn http(
+        mut self,
+        set_up: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync + 'static,
+    ) -> Self {
+        self.network.hook = Some(Arc::new(set_up));
+        self
+    }
+
+    /// Sends requests through this and opens no connection: for tests without sockets, or another
+    /// HTTP stack.
+    ///
+    /// It is handed each attempt, those of transfers to and from storage too, with the key on it if
+    /// there is one; here none is needed. Retries, time limits, idle checks and tracing work as ever.
+    /// What was set for connections has no effect.
+    ///
+    /// ```
+    /// use fastvm::{CallInfo, Client, Sending, Transport};
+    ///
+    /// /// Knows of no VM.
+    /// #[derive(Debug)]
+    /// struct Fake;
+    ///
+    /// impl Transport for Fake {
+    ///     fn send<'a>(&'a self, _: reqwest::Request, call: &'a CallInfo) -> Sending<'a> {
+    ///         assert_eq!(call.operation().id, "getVm");
+    ///         let answer = http::Response::builder().status(404).body("");
+    ///         Box::pin(async { Ok(answer.expect("it is one").into()) })
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = Client::builder().transport(Fake).build()?;
+    /// assert!(client.vms().retrieve("vm-1").await.unwrap_err().is_not_found());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn transport(mut self, transport: impl Transport) -> Self {
+        self.transport = Some(Arc::new(transport));
+        self
+    }
+
+    /// Ties the client's requests to the program's traces: `of_call` is asked once per call, within
+    /// its `tracing` span, and what it answers is sent to the API as the header `traceparent`.
+    ///
+    /// With `tracing-opentelemetry`, for instance:
+    ///
+    /// ```ignore
+    /// builder.traceparent(|| {
+    ///     let context = tracing::Span::current().context();
+    ///     let mut headers = std::collections::HashMap::new();
+    ///     TraceContextPropagator::new().inject_context(&context, &mut headers);
+    ///     headers.remove("traceparent")
+    /// })
+    /// ```
+    pub fn traceparent(
+        mut self,
+        of_call: impl Fn() -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.settings.traceparent = Some(Arc::new(of_call));
         self
     }
 
@@ -253,21 +401,28 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] if the key is missing or cannot be a header, the base URL is none, or
-    /// the system has no certificates to check the service by.
+    /// [`ErrorKind::Config`] if the key is missing or cannot be a header,
+    /// the base URL, the proxy or a certificate is none, or the system has no certificates to check
+    /// the service by.
     pub fn build(self) -> Result<Client> {
-        let key = self
-            .api_key
-            .filter(|key| !key.trim().is_empty())
-            .ok_or_else(|| {
-                config("there is no API key: set FASTVM_API_KEY, or call `.api_key(..)`")
-            })?;
-        let mut key = HeaderValue::from_str(key.trim())
-            .map_err(|_| config("the API key holds characters that no header can"))?;
-        key.set_sensitive(true);
+        let key = match self.api_key.filter(|key| !key.trim().is_empty()) {
+            Some(key) => Some(key_header(&key)?),
+            None if self.transport.is_some() => None,
+            None => {
+                return Err(config(
+                    "there is no API key: set FASTVM_API_KEY, or call `.api_key(..)`",
+                ));
+            }
+        };
         let base_url = parse_base_url(&self.base_url)?;
-        let connector = Connector::new(key, &base_url, self.settings)?;
-        let http = connector.http().clone();
+        let (http, wire) = match self.transport {
+            Some(transport) => (request_builder()?, Wire::Given(transport)),
+            None => {
+                let connections = self.network.connect(&base_url)?;
+                (connections.calls.clone(), Wire::Sockets(connections))
+            }
+        };
+        let connector = Connector::new(key, wire, self.settings);
         let api = fastvm_api::Client::new(base_url.as_str(), http, Arc::new(connector));
         Ok(Client { api })
     }
@@ -278,6 +433,8 @@ impl fmt::Debug for ClientBuilder {
         f.debug_struct("ClientBuilder")
             .field("base_url", &shown(&self.base_url))
             .field("settings", &self.settings)
+            .field("network", &self.network)
+            .field("has_transport", &self.transport.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -288,6 +445,21 @@ fn shown(url: &str) -> &str {
         true => "[redacted]",
         false => url,
     }
+}
+
+fn key_header(key: &str) -> Result<HeaderValue> {
+    let mut key = HeaderValue::from_str(key.trim())
+        .map_err(|_| config("the API key holds characters that no header can"))?;
+    key.set_sensitive(true);
+    Ok(key)
+}
+
+/// What builds requests and sends none: needs no certificates.
+fn request_builder() -> Result<reqwest::Client> {
+    let builder = reqwest::Client::builder().no_proxy().tls_certs_only([]);
+    builder
+        .build()
+        .map_err(|error| config("requests cannot be built").with_source(error))
 }
 
 fn parse_base_url(text: &str) -> Result<Url> {
@@ -312,6 +484,6 @@ fn parse_base_url(text: &str) -> Result<Url> {
     Ok(url)
 }
 
-fn config(message: impl Into<String>) -> Error {
+pub(crate) fn config(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Config, message)
 }

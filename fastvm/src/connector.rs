@@ -1,79 +1,93 @@
 //! What sends the requests: adds the key, keeps time limits, repeats what may be repeated.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fastvm_api::{CallInfo, Error, ErrorKind, Operation, Outcome, Result, Sending, Transport};
 use http::{HeaderValue, Method, StatusCode};
-use reqwest::redirect::Policy;
 use reqwest::{Request, Response, Url};
+use tracing::Instrument;
 
 use crate::idle::IdleCheck;
+use crate::network::Connections;
 use crate::retry::{Budget, RetryPolicy};
+use crate::trace::{self, Trace};
 
-const USER_AGENT: &str = concat!("fastvm-rust/", env!("CARGO_PKG_VERSION"));
 const API_KEY: &str = "x-api-key";
-
-/// A connection that lies idle is probed this often, so that a dead one is noticed.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
-
-/// How long an unused connection is kept.
-const IDLE_CONNECTION: Duration = Duration::from_secs(30);
+const TRACEPARENT: &str = "traceparent";
 
 /// How long the body of an error answer to a call without a limit may take.
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-#[derive(Clone, Debug)]
+/// Says what `traceparent` a call carries.
+pub(crate) type Traceparent = Arc<dyn Fn() -> Option<String> + Send + Sync>;
+
+/// How calls are made, whatever carries them.
+#[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) request_timeout: Duration,
-    pub(crate) connect_timeout: Duration,
     pub(crate) retry: RetryPolicy,
     pub(crate) idle_check: IdleCheck,
+    pub(crate) traceparent: Option<Traceparent>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
             request_timeout: Duration::from_secs(60),
-            connect_timeout: Duration::from_secs(5),
             retry: RetryPolicy::default(),
             idle_check: IdleCheck::default(),
+            traceparent: None,
         }
     }
 }
 
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("request_timeout", &self.request_timeout)
+            .field("retry", &self.retry)
+            .field("idle_check", &self.idle_check)
+            .field("passes_traceparent", &self.traceparent.is_some())
+            .finish()
+    }
+}
+
+/// What an attempt goes through.
+pub(crate) enum Wire {
+    Sockets(Connections),
+    /// What the program brought along, such as a fake.
+    Given(Arc<dyn Transport>),
+}
+
+impl Wire {
+    async fn send(&self, request: Request, call: &CallInfo) -> Result<Response> {
+        let client = match self {
+            Self::Given(transport) => return transport.send(request, call).await,
+            Self::Sockets(connections) if call.operation().is_streamed => &connections.streams,
+            Self::Sockets(connections) => &connections.calls,
+        };
+        client.execute(request).await.map_err(broken)
+    }
+}
+
 pub(crate) struct Connector {
-    key: HeaderValue,
+    /// Only a given transport can do without.
+    key: Option<HeaderValue>,
     settings: Settings,
     budget: Budget,
-    /// For calls that are answered as a whole; HTTP/2 where the service offers it.
-    calls: reqwest::Client,
-    /// For streams and storage: HTTP/1.1, a connection each, so that one nobody reads holds up
-    /// nothing else.
-    streams: reqwest::Client,
+    wire: Wire,
 }
 
 impl Connector {
-    pub(crate) fn new(key: HeaderValue, base_url: &Url, settings: Settings) -> Result<Self> {
-        let build = |builder: reqwest::ClientBuilder| {
-            builder.build().map_err(|error| {
-                let message =
-                    "the HTTP client cannot be set up: does the system have CA certificates?";
-                Error::new(ErrorKind::Config, message).with_source(error)
-            })
-        };
-        Ok(Self {
-            calls: build(connections(base_url, &settings))?,
-            streams: build(connections(base_url, &settings).http1_only())?,
-            budget: Budget::new(),
+    pub(crate) fn new(key: Option<HeaderValue>, wire: Wire, settings: Settings) -> Self {
+        Self {
             key,
+            budget: Budget::new(settings.retry.budget),
+            wire,
             settings,
-        })
-    }
-
-    /// The client that requests can be built with.
-    pub(crate) fn http(&self) -> &reqwest::Client {
-        &self.calls
+        }
     }
 
     /// The connector of a client, if that sends by one.
@@ -89,8 +103,8 @@ impl Connector {
         })
     }
 
-    /// The pause before work of several requests is repeated, which is taken from the budget; `None`
-    /// if it must not be. `failed` is how many attempts have.
+    /// The pause before a repeat, or before work of several requests is done again; it is taken from
+    /// the budget. `None` if there must be none. `failed` is how many attempts have.
     pub(crate) fn pause_before_repeat(
         &self,
         operation: &Operation,
@@ -103,23 +117,58 @@ impl Connector {
             return None;
         }
         let pause = policy.pause(operation, error, failed)?;
-        self.budget.spend().then_some(pause)
+        if !self.budget.spend() {
+            trace::budget_spent(failed);
+            return None;
+        }
+        trace::repeat(failed, pause, error);
+        Some(pause)
     }
 
-    async fn send_with_retries(&self, mut request: Request, call: &CallInfo) -> Result<Response> {
-        let operation = call.operation();
-        if operation.needs_key {
-            request.headers_mut().insert(API_KEY, self.key.clone());
+    async fn send_traced(&self, request: Request, call: &CallInfo) -> Result<Response> {
+        let trace = Trace::begin(call);
+        let mut attempts = 0;
+        let sending = self.send_with_retries(request, call, &mut attempts);
+        let answer = sending.instrument(trace.span.clone()).await;
+        trace.end(&answer, attempts);
+        answer
+    }
+
+    /// Puts the key on what goes to the API, and what ties the request to the caller's trace.
+    fn sign(&self, request: &mut Request, operation: &Operation) {
+        let headers = request.headers_mut();
+        if let Some(key) = self.key.as_ref().filter(|_| operation.needs_key) {
+            headers.insert(API_KEY, key.clone());
         }
+        let Some(traceparent) = &self.settings.traceparent else {
+            return;
+        };
+        // Storage is not the API, and a call's own header goes before.
+        if operation.path.is_empty() || headers.contains_key(TRACEPARENT) {
+            return;
+        }
+        let value = traceparent().and_then(|text| HeaderValue::try_from(text).ok());
+        if let Some(value) = value {
+            headers.insert(TRACEPARENT, value);
+        }
+    }
+
+    async fn send_with_retries(
+        &self,
+        mut request: Request,
+        call: &CallInfo,
+        attempts: &mut u32,
+    ) -> Result<Response> {
+        let operation = call.operation();
+        self.sign(&mut request, operation);
         let retries = call
             .max_retries()
             .unwrap_or(self.settings.retry.max_retries);
         let mut may_have_happened = false;
-        let mut attempt = 0;
         loop {
-            attempt += 1;
+            *attempts += 1;
             // A body that is made on the fly cannot be sent twice.
-            let next = if attempt <= retries {
+            let next = if *attempts <= retries {
                 request.try_clone()
             } else {
                 None
@@ -137,32 +186,35 @@ impl Connector {
                 Err(error) => error.with_call(call),
             };
             may_have_happened |= error.outcome() == Outcome::Unknown;
-            let pause = self.settings.retry.pause(operation, &error, attempt);
-            let (next, pause) = match (next, pause) {
-                (Some(next), Some(pause)) if self.budget.spend() => (next, pause),
+            let pause = next.as_ref().and_then(|_| {
+                self.pause_before_repeat(operation, &error, *attempts, call.max_retries())
+            });
+            match (next, pause) {
+                (Some(next), Some(pause)) => {
+                    tokio::time::sleep(pause).await;
+                    request = next;
+                }
                 _ => {
-                    let error = error.with_attempts(attempt);
+                    let error = error.with_attempts(*attempts);
                     return Err(match may_have_happened {
                         // An attempt that was refused says nothing of those before it.
                         true => error.with_outcome(Outcome::Unknown),
                         false => error,
                     });
                 }
-            };
-            tokio::time::sleep(pause).await;
-            request = next;
+            }
         }
     }
 
     async fn attempt(&self, request: Request, call: &CallInfo) -> Result<Response> {
-        let operation = call.operation();
-        let default = operation
+        let default = call
+            .operation()
             .is_limited
             .then_some(self.settings.request_timeout);
         let Some(limit) = call.request_timeout().or(default) else {
-            return self.exchange(request, operation).await;
+            return self.exchange(request, call).await;
         };
-        match tokio::time::timeout(limit, self.exchange(request, operation)).await {
+        match tokio::time::timeout(limit, self.exchange(request, call)).await {
             Ok(answer) => answer,
             Err(_) => {
                 let message = format!("no answer within {limit:?}");
@@ -173,12 +225,11 @@ impl Connector {
 
     /// One request and its answer. The body is read here, too, unless it is streamed, so that a cut
     /// or slow body is a fault of the attempt.
-    async fn exchange(&self, request: Request, operation: &Operation) -> Result<Response> {
-        if !operation.is_streamed {
-            let response = self.calls.execute(request).await.map_err(broken)?;
+    async fn exchange(&self, request: Request, call: &CallInfo) -> Result<Response> {
+        let response = self.wire.send(request, call).await?;
+        if !call.operation().is_streamed {
             return buffered(response).await;
         }
-        let response = self.streams.execute(request).await.map_err(broken)?;
         if response.status().is_success() {
             return Ok(response);
         }
@@ -193,7 +244,7 @@ impl Connector {
 
 impl Transport for Connector {
     fn send<'a>(&'a self, request: Request, call: &'a CallInfo) -> Sending<'a> {
-        Box::pin(self.send_with_retries(request, call))
+        Box::pin(self.send_traced(request, call))
     }
 }
 
@@ -203,32 +254,6 @@ impl fmt::Debug for Connector {
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
-}
-
-fn connections(base_url: &Url, settings: &Settings) -> reqwest::ClientBuilder {
-    let builder = reqwest::Client::builder()
-        .user_agent(USER_AGENT)
-        .connect_timeout(settings.connect_timeout)
-        .tcp_keepalive(KEEP_ALIVE)
-        .tcp_nodelay(true)
-        // Shorter than servers keep an idle connection: a request on one that is being closed is
-        // lost, and most must not be sent again.
-        .pool_idle_timeout(IDLE_CONNECTION)
-        // The API redirects nothing, and a followed redirect would carry the key elsewhere.
-        .redirect(Policy::none());
-    if is_loopback(base_url) {
-        // A proxy of the environment would look for the address on its own machine.
-        return builder.no_proxy();
-    }
-    builder
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    let is_address = host
-        .parse()
-        .is_ok_and(|address: std::net::IpAddr| address.is_loopback());
-    is_address || host == "localhost" || host.ends_with(".localhost")
 }
 
 async fn buffered(response: Response) -> Result<Response> {
@@ -290,29 +315,4 @@ pub(crate) fn storage_request(method: Method, url: &str) -> Result<Request> {
     let url =
         Url::parse(url).map_err(|_| Error::new(ErrorKind::Decode, "the signed URL is no URL"))?;
     Ok(Request::new(method, url))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn loopback_addresses_are_known_in_every_form() {
-        for url in [
-            "http://127.0.0.1:1",
-            "http://127.9.9.9",
-            "http://[::1]:8",
-            "http://localhost",
-            "http://a.localhost:3",
-        ] {
-            assert!(is_loopback(&Url::parse(url).unwrap()), "{url}");
-        }
-        for url in [
-            "https://api.fastvm.org",
-            "http://10.0.0.1",
-            "http://localhost.example.com",
-        ] {
-            assert!(!is_loopback(&Url::parse(url).unwrap()), "{url}");
-        }
-    }
 }

@@ -50,16 +50,22 @@ mod connector;
 mod exec;
 mod idle;
 mod launch;
+mod network;
 mod retry;
 mod stream;
+mod trace;
 mod transfer;
 mod vm;
 mod vms;
 
 pub use client::{Client, ClientBuilder};
 pub use exec::{CommandLine, Output, Run};
-pub use fastvm_api::{CallOptions, Error, ErrorKind, Outcome, Patch, ResponseValue, Result, types};
+pub use fastvm_api::{
+    CallInfo, CallOptions, Error, ErrorKind, Operation, Outcome, Patch, ResponseValue, Result,
+    Sending, Transport, types,
+};
 pub use launch::{Launch, WaitForVmReady};
+pub use retry::RetryPolicy;
 pub use stream::{ExecEvent, ExecStream, Exit, Stream};
 pub use transfer::{Compression, Download, Progress, Upload};
 pub use vm::{Vm, Warnings};

@@ -4,26 +4,49 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use fastvm_api::{Error, ErrorKind, Operation, Outcome};
-use reqwest::StatusCode;
 
-/// How calls are repeated.
-#[derive(Clone, Debug)]
-pub(crate) struct RetryPolicy {
-    pub(crate) max_retries: u32,
-    /// The longest first pause; it doubles with each attempt.
-    pub(crate) base: Duration,
-    pub(crate) longest: Duration,
-    /// A server that asks for a longer wait than this gets no further attempt.
-    pub(crate) longest_asked: Duration,
+/// How calls are repeated after a fault that may pass.
+///
+/// Which calls may be repeated is not up to a policy: what is not safe to send twice is repeated only
+/// if it provably never left, see [`Error::outcome`](crate::Error::outcome).
+///
+/// ```
+/// # use std::time::Duration;
+/// let mut retries = fastvm::RetryPolicy::default();
+/// retries.max_retries = 5;
+/// retries.longest_backoff = Duration::from_secs(30);
+/// let client = fastvm::Client::builder().api_key("key").retry(retries).build()?;
+/// # let _ = client;
+/// # Ok::<(), fastvm::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RetryPolicy {
+    /// How often a call may be repeated; 2 by default, so that it is sent 3 times at most.
+    pub max_retries: u32,
+    /// The longest pause before the first repeat; 0.5 s by default. It doubles with each repeat, and
+    /// each pause is a random part of it, so that clients that failed together do not come back
+    /// together.
+    pub first_backoff: Duration,
+    /// What that grows up to; 8 s by default.
+    pub longest_backoff: Duration,
+    /// The longest pause that the service may ask for (`retry-after-ms`, `Retry-After`); 60 s by
+    /// default. A call that it asks to wait longer for is not repeated: the error says how long.
+    pub longest_retry_after: Duration,
+    /// How many repeats all calls of a client may make together before calls succeed again; 100 by
+    /// default. Each success gives a fifth of a repeat back, up to this. So an outage is not
+    /// answered by a storm.
+    pub budget: u32,
 }
 
 impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
             max_retries: 2,
-            base: Duration::from_millis(500),
-            longest: Duration::from_secs(8),
-            longest_asked: Duration::from_secs(60),
+            first_backoff: Duration::from_millis(500),
+            longest_backoff: Duration::from_secs(8),
+            longest_retry_after: Duration::from_secs(60),
+            budget: 100,
         }
     }
 }
@@ -40,13 +63,12 @@ impl RetryPolicy {
             return None;
         }
         match error.retry_after() {
-            Some(asked) => (asked <= self.longest_asked).then_some(asked),
+            Some(asked) => (asked <= self.longest_retry_after).then_some(asked),
             None => {
                 let longest = self
-                    .base
+                    .first_backoff
                     .saturating_mul(1 << (attempt - 1).min(16))
-                    .min(self.longest);
-                // Full jitter: clients that failed together do not come back together.
+                    .min(self.longest_backoff);
                 Some(longest.mul_f64(fastrand::f64()))
             }
         }
@@ -65,40 +87,45 @@ fn may_repeat(operation: &Operation, error: &Error) -> bool {
     }
     match error.kind() {
         ErrorKind::Connect => error.outcome() == Outcome::NotSent,
-        ErrorKind::Connection | ErrorKind::Timeout => operation.is_repeatable,
-        ErrorKind::Status => operation.is_repeatable && error.status().is_some_and(is_passing),
-        _ => false,
+        _ => operation.is_repeatable && error.is_transient(),
     }
 }
 
-fn is_passing(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
+/// What all calls of a client may spend on repeats.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    full: u32,
+    left: AtomicU32,
 }
 
-/// What all calls of a client may spend on repeats, so that an outage is not answered by a storm.
-#[derive(Debug)]
-pub(crate) struct Budget(AtomicU32);
-
 impl Budget {
-    const FULL: u32 = 500;
+    /// What a repeat costs, in successes.
     const COST: u32 = 5;
 
-    pub(crate) fn new() -> Self {
-        Self(AtomicU32::new(Self::FULL))
+    pub(crate) fn new(repeats: u32) -> Self {
+        let full = repeats.saturating_mul(Self::COST);
+        Self {
+            full,
+            left: AtomicU32::new(full),
+        }
     }
 
     /// Takes what a repeat costs, if it is there.
     pub(crate) fn spend(&self) -> bool {
-        let take = |tokens: u32| tokens.checked_sub(Self::COST);
-        self.0
+        let take = |left: u32| left.checked_sub(Self::COST);
+        self.left
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
             .is_ok()
     }
 
     /// Each success earns a little back.
     pub(crate) fn earn(&self) {
-        if self.0.load(Ordering::Relaxed) < Self::FULL {
-            self.0.fetch_add(1, Ordering::Relaxed);
+        // Most often it is full: reading it costs less than writing it.
+        if self.left.load(Ordering::Relaxed) < self.full {
+            let give = |left: u32| (left < self.full).then_some(left + 1);
+            let _ = self
+                .left
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, give);
         }
     }
 }
@@ -107,7 +134,7 @@ impl Budget {
 mod tests {
     use super::*;
     use fastvm_api::operations::{EXEC_VM, GET_VM};
-    use http::HeaderMap;
+    use http::{HeaderMap, StatusCode};
 
     fn answer(status: u16, headers: &[(&'static str, &str)]) -> Error {
         let headers = headers
@@ -191,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_spent_budget_stops_repeats_until_calls_succeed() {
-        let budget = Budget::new();
+        let budget = Budget::new(100);
         assert!((0..100).all(|_| budget.spend()));
         assert!(!budget.spend());
         (0..5).for_each(|_| budget.earn());

@@ -13,8 +13,8 @@ use fastvm_tests::{Reply, Stub, World, client};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpSocket};
 
-const VM: &str = r#"{"id":"vm-1","name":"n","orgId":"o","cpu":1,"memoryMiB":1,"diskGiB":1,"createdAt":"2026-01-01T00:00:00Z","status":"running"}"#;
-const OUTPUT: &str = r#"{"exitCode":0,"stdout":"","stderr":"","timedOut":false,"durationMs":1,"stdoutTruncated":false,"stderrTruncated":false}"#;
+pub(crate) const VM: &str = r#"{"id":"vm-1","name":"n","orgId":"o","cpu":1,"memoryMiB":1,"diskGiB":1,"createdAt":"2026-01-01T00:00:00Z","status":"running"}"#;
+pub(crate) const OUTPUT: &str = r#"{"exitCode":0,"stdout":"","stderr":"","timedOut":false,"durationMs":1,"stdoutTruncated":false,"stderrTruncated":false}"#;
 
 /// What may have happened although its answer was lost, and must not happen twice.
 const SENT_ONCE: [&str; 13] = [
@@ -186,7 +186,7 @@ async fn answer_once(listener: TcpListener, bytes: Vec<u8>) {
 }
 
 /// A port that refuses connections, and that nobody else gets: bound, and not listening.
-fn refusing() -> (TcpSocket, String) {
+pub(crate) fn refusing() -> (TcpSocket, String) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let url = format!("http://{}", socket.local_addr().unwrap());
@@ -291,10 +291,10 @@ async fn a_base_url_may_have_a_path_and_slashes_at_its_end() {
     assert_eq!(stub.requests()[0].header("x-api-key"), Some("k"));
 }
 
-const CHILD: &str = "FASTVM_TEST_CHILD";
+pub(crate) const CHILD: &str = "FASTVM_TEST_CHILD";
 
 /// Runs one test again, in a process with this environment, and gives what it printed.
-async fn in_a_process(test: &str, variables: &[(&str, &str)]) -> String {
+pub(crate) async fn in_a_process(test: &str, variables: &[(&str, &str)]) -> String {
     let mut command = tokio::process::Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", test, "--nocapture"]);
     let ours = ["FASTVM_API_KEY", "FASTVM_BASE_URL", "NO_PROXY", "no_proxy"];

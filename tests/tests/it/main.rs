@@ -2,5 +2,6 @@
 
 mod calls;
 mod commands;
+mod config;
 mod files;
 mod launch;
