@@ -33,7 +33,8 @@
 //! - `vms` keeps the VMs, `exec` runs commands in them, `console` opens terminals in them
 //! - `firewall` checks policies, `services` are the named ports of a VM
 //! - `proxy` leads to services by host name
-//! - `volumes` are folders that VMs share
+//! - `volumes` are folders that VMs share, `bucket_mounts` folders that stand in for buckets, and
+//!   `mounts` is what both know of paths in a VM
 //! - `snapshots` are copies of a VM's files for new VMs
 //! - `images` finds the images that snapshots are imported from
 //! - `storage` holds what signed URLs point to, `store` keeps records and their data
@@ -44,6 +45,7 @@
 
 #![deny(unsafe_code)]
 
+mod bucket_mounts;
 mod check;
 mod console;
 mod exec;
@@ -51,6 +53,7 @@ mod faults;
 mod firewall;
 mod http;
 mod images;
+mod mounts;
 mod proxy;
 mod quota;
 mod rules;

@@ -63,6 +63,14 @@ struct Options {
     #[arg(long, value_name = "DIRECTORY")]
     images: Option<PathBuf>,
 
+    /// Directory of folders that stand in for buckets [default: there are none].
+    ///
+    /// A bucket mount of gs://data/runs is the folder gs/data/runs in it, one of s3://data the folder
+    /// s3/data. The folder of a bucket must be there; prefixes are made. Credentials are checked for
+    /// their form only.
+    #[arg(long, value_name = "DIRECTORY")]
+    buckets: Option<PathBuf>,
+
     /// Limits of the org, each unless told a large one.
     ///
     /// The keys are vcpu, memory-mib, disk-gib, snapshot-count, volume-count and volume-gib. A
@@ -146,6 +154,9 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     }
     if let Some(key) = options.api_key {
         server = server.api_key(key);
+    }
+    if let Some(path) = options.buckets {
+        server = server.buckets(path);
     }
     if let Some(path) = options.state_dir {
         server = server.state_dir(path);

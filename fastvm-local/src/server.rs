@@ -21,6 +21,7 @@ use tokio::{join, select};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
+use crate::bucket_mounts::Buckets;
 use crate::console::Consoles;
 use crate::faults::{Fault, Faults, InvalidFault};
 use crate::http::{ApiKey, App, Cuttable, not_available, router, service_or};
@@ -157,6 +158,7 @@ pub struct ServerBuilder {
     url_lifetime: Duration,
     state_dir: Option<PathBuf>,
     images: Option<PathBuf>,
+    buckets: Option<PathBuf>,
     quota: Quota,
     faults: Vec<Fault>,
     fault_seed: u64,
@@ -173,6 +175,7 @@ impl Default for ServerBuilder {
             url_lifetime: Duration::from_secs(900),
             state_dir: None,
             images: None,
+            buckets: None,
             quota: Quota::default(),
             faults: Vec::new(),
             fault_seed: 0,
@@ -190,6 +193,7 @@ impl fmt::Debug for ServerBuilder {
             .field("url_lifetime", &self.url_lifetime)
             .field("state_dir", &self.state_dir)
             .field("images", &self.images)
+            .field("buckets", &self.buckets)
             .finish_non_exhaustive()
     }
 }
@@ -257,6 +261,14 @@ impl ServerBuilder {
     /// needs no directory: it is what a VM without an image starts from.
     pub fn images(mut self, path: impl Into<PathBuf>) -> Self {
         self.images = Some(path.into());
+        self
+    }
+
+    /// The directory of buckets: a bucket mount of `gs://data/runs` is its folder `gs/data/runs`, one
+    /// of `s3://data` its folder `s3/data`. The folder of a bucket must be there; prefixes are made.
+    /// Unless told, there are no buckets.
+    pub fn buckets(mut self, path: impl Into<PathBuf>) -> Self {
+        self.buckets = Some(path.into());
         self
     }
 
@@ -339,6 +351,11 @@ impl ServerBuilder {
         let store = Arc::new(state_dir.store(&host).map_err(unusable)?);
         let ssh_keys = SshKeys::load(&store).map_err(unusable)?;
         let ledger = Ledger::new(self.quota);
+        let buckets = Buckets::new(self.buckets.as_deref());
+        let buckets = Arc::new(buckets.map_err(|source| StartError::Buckets {
+            path: self.buckets.unwrap_or_default(),
+            source,
+        })?);
         let volumes = Volumes::load(&store, &ledger, self.boot_delay).map_err(unusable)?;
         let snapshots = Arc::new(Snapshots::load(&store, &ledger).map_err(unusable)?);
         let images = Images::new(state::images(&host), self.images);
@@ -353,12 +370,14 @@ impl ServerBuilder {
             Arc::clone(&ledger),
             records,
             Arc::clone(&volumes),
+            Arc::clone(&buckets),
             expired,
         );
         let kept = Arc::downgrade(&store);
         let app = Arc::new(App {
             vms: Arc::new(vms),
             volumes,
+            buckets,
             consoles: Consoles::default(),
             snapshots,
             images,
@@ -520,6 +539,13 @@ pub enum StartError {
         /// The system's answer.
         source: io::Error,
     },
+    /// The directory of buckets cannot be used.
+    Buckets {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: io::Error,
+    },
     /// No VM can be isolated on this machine. The text says why, and the way out if there is one.
     Isolation(ProbeError),
 }
@@ -550,6 +576,13 @@ impl fmt::Display for StartError {
                     path.display()
                 )
             }
+            Self::Buckets { path, .. } => {
+                write!(
+                    f,
+                    "the directory of buckets {} cannot be used",
+                    path.display()
+                )
+            }
             Self::Isolation(error) => error.fmt(f),
         }
     }
@@ -562,7 +595,8 @@ impl Error for StartError {
             Self::Fault(error) => Some(error),
             Self::Listen { source, .. }
             | Self::StateDir { source, .. }
-            | Self::Images { source, .. } => Some(source),
+            | Self::Images { source, .. }
+            | Self::Buckets { source, .. } => Some(source),
             Self::Store { source, .. } => Some(&**source),
             Self::Isolation(error) => error.source(),
         }

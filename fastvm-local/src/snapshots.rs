@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::quota::{Ledger, Quota, QuotaExceeded, Share};
 use crate::rules;
 use crate::sandbox::{Sandbox, Tree, remove_when_at_rest};
-use crate::services::Services;
+use crate::services::{NotRegistered, Services};
 use crate::store::{Record, Store, StoreError, Table};
 use crate::vms::{self, Machine, to_its_end};
 
@@ -261,18 +261,18 @@ impl Snapshots {
     }
 }
 
-/// Registers the services that were captured on a VM that has none yet.
-pub(crate) fn register_services(machine: &Machine, captured: &[SnapshotService]) {
-    machine.change_services(|services| {
-        for service in captured {
-            let h2c = service.h2c.unwrap_or(false);
-            let service = Service::new(&service.name, service.port, h2c);
-            // They were checked when they were registered first.
-            if let Err(error) = services.put(service) {
-                tracing::warn!(vm = machine.id, %error, "a captured service was not registered");
-            }
-        }
-    });
+/// Registers the services that were captured on a VM that has none yet: all, or none.
+pub(crate) fn register_services(
+    machine: &Machine,
+    captured: &[SnapshotService],
+) -> Result<(), NotRegistered> {
+    let mut registered = Services::default();
+    for service in captured {
+        let h2c = service.h2c.unwrap_or(false);
+        registered.put(Service::new(&service.name, service.port, h2c))?;
+    }
+    machine.change_services(|services| *services = registered);
+    Ok(())
 }
 
 /// Copies the files of a VM while nothing in it runs.

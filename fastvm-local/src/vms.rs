@@ -11,6 +11,7 @@ use tokio::select;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::bucket_mounts::Buckets;
 use crate::firewall;
 use crate::quota::{Ledger, Quota, QuotaExceeded, Share};
 use crate::sandbox::{Host, LaunchError, LaunchSpec, Sandbox};
@@ -41,6 +42,7 @@ pub(crate) struct Vms {
     ledger: Arc<Ledger>,
     records: Arc<Table<Vm>>,
     volumes: Arc<Volumes>,
+    buckets: Arc<Buckets>,
     /// Takes the VMs that their TTL deletes.
     expired: UnboundedSender<Arc<Machine>>,
     registry: Mutex<Registry>,
@@ -121,6 +123,7 @@ impl Vms {
         ledger: Arc<Ledger>,
         records: Table<Vm>,
         volumes: Arc<Volumes>,
+        buckets: Arc<Buckets>,
         expired: UnboundedSender<Arc<Machine>>,
     ) -> Self {
         let vms = Self {
@@ -129,6 +132,7 @@ impl Vms {
             ledger,
             records: Arc::new(records),
             volumes,
+            buckets,
             expired,
             registry: Mutex::default(),
         };
@@ -217,7 +221,7 @@ impl Vms {
             }
             Boot::Normal | Boot::Slow(_) => match self.host.launch(spec).await {
                 Ok(sandbox) => {
-                    self.volumes.mount_in(&machine, &sandbox).await;
+                    self.mount_in(&machine, &sandbox).await;
                     machine.run(sandbox);
                     Ok(())
                 }
@@ -231,6 +235,19 @@ impl Vms {
                     Err(error)
                 }
             },
+        }
+    }
+
+    async fn mount_in(&self, machine: &Arc<Machine>, sandbox: &Sandbox) {
+        self.volumes.mount_in(machine, sandbox).await;
+        self.buckets.mount_in(machine, sandbox).await;
+    }
+
+    /// Mounts what was attached to a VM while it was paused: to be called when it has been resumed.
+    pub(crate) async fn mount_pending(&self, machine: &Arc<Machine>) {
+        let _turn = machine.turn().await;
+        if let Ok(sandbox) = machine.running() {
+            self.mount_in(machine, &sandbox).await;
         }
     }
 
@@ -534,6 +551,7 @@ impl Machine {
         if !self.is_gone() {
             state.vm.status = VmStatus::Error;
             state.vm.volumes.clear();
+            state.vm.bucket_mounts.clear();
             state.share = None;
             self.settle(&mut state);
         }
@@ -656,6 +674,7 @@ fn stop(vm: &mut Vm) {
     vm.ttl_remaining_ms = None;
     vm.paused_at = None;
     vm.volumes.clear();
+    vm.bucket_mounts.clear();
 }
 
 /// Starts the countdown of the VM's TTL anew, if it has one: of a running VM now, of a paused one

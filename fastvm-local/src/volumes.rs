@@ -20,6 +20,7 @@ use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use crate::exec::with_cause;
+use crate::mounts::{check_free, plain_path};
 use crate::quota::{Ledger, Quota, QuotaExceeded, Share};
 use crate::sandbox::{MountError, Sandbox};
 use crate::store::{Record, Store, StoreError, Table};
@@ -30,9 +31,6 @@ use crate::{rules, sandbox};
 const DATA: &str = "volumes";
 
 const ID_DIGITS: usize = 22;
-
-/// How long the name of a folder may be.
-const MOST_NAME_BYTES: usize = 255;
 
 const BYTES_PER_GIB: u64 = 1 << 30;
 
@@ -90,8 +88,6 @@ impl fmt::Display for Refused {
             Self::NotReady => f.write_str("VOL_NOT_READY"),
             Self::Quota(error) => error.fmt(f),
             Self::Vm(_) => f.write_str("the VM cannot be changed"),
-            Self::Mount(MountError::Busy) => f.write_str("guest_umount_busy"),
-            Self::Mount(error @ MountError::InTheWay { .. }) => write!(f, "mountPath: {error}"),
             Self::Mount(error) => f.write_str(&with_cause(error)),
             Self::Io(error) => f.write_str(&with_cause(error)),
         }
@@ -289,9 +285,7 @@ impl Volumes {
                 vm.status
             )));
         }
-        if let Some(clash) = clash(&vm.volumes, &item) {
-            return Err(Refused::Conflict(clash));
-        }
+        check_fits(&vm, &item).map_err(Refused::Conflict)?;
         item.read_only = Some(is_read_only(&volume, &item));
         show(machine, &item)?;
         let Ok(sandbox) = machine.running() else {
@@ -329,14 +323,6 @@ impl Volumes {
             hide(&machine, &id)
         })
         .await
-    }
-
-    /// Mounts what was attached to a VM while it was paused: to be called when it has been resumed.
-    pub(crate) async fn mount_pending(&self, machine: &Arc<Machine>) {
-        let _life = machine.turn().await;
-        if let Ok(sandbox) = machine.running() {
-            self.mount_in(machine, &sandbox).await;
-        }
     }
 
     /// Mounts all that is pending in a VM. What cannot be mounted is `failed` then.
@@ -498,23 +484,21 @@ impl Volumes {
 /// What a launch shall attach, to be mounted at the end of the boot.
 pub(crate) fn asked_at_launch(
     requests: Vec<AttachVolumeRequest>,
-) -> Result<Vec<VolumeAttachmentItem>, String> {
-    let mut items = Vec::new();
+    vm: &mut Vm,
+) -> Result<(), String> {
     for (place, request) in requests.into_iter().enumerate() {
         let at_place = |text| format!("volumes[{place}].{text}");
         let item = asked(request).map_err(at_place)?;
-        if let Some(clash) = clash(&items, &item) {
-            return Err(at_place(clash));
-        }
-        items.push(item);
+        check_fits(vm, &item).map_err(at_place)?;
+        vm.volumes.push(item);
     }
-    Ok(items)
+    Ok(())
 }
 
 /// Takes the attachments that have failed from a VM that was launched.
 pub(crate) fn take_failed(
     machine: &Arc<Machine>,
-) -> Result<(Vm, Vec<FailedVolumeAttachment>), NotChanged> {
+) -> Result<Vec<FailedVolumeAttachment>, NotChanged> {
     let is_failed = |item: &VolumeAttachmentItem| item.mount_status == MountStatus::Failed;
     let failed = machine.view().volumes.into_iter().filter(is_failed);
     let failed = failed.map(|item| {
@@ -522,11 +506,10 @@ pub(crate) fn take_failed(
         FailedVolumeAttachment::new(item.volume_id, item.mount_path, message)
     });
     let failed: Vec<_> = failed.collect();
-    if failed.is_empty() {
-        return Ok((machine.view(), failed));
+    if !failed.is_empty() {
+        machine.change(|vm| vm.volumes.retain(|item| !is_failed(item)))?;
     }
-    let vm = machine.change(|vm| vm.volumes.retain(|item| !is_failed(item)))?;
-    Ok((vm, failed))
+    Ok(failed)
 }
 
 fn asked(request: AttachVolumeRequest) -> Result<VolumeAttachmentItem, String> {
@@ -538,35 +521,22 @@ fn asked(request: AttachVolumeRequest) -> Result<VolumeAttachmentItem, String> {
 
 /// The path without what changes nothing in it.
 fn mount_path(asked: &str) -> Result<String, String> {
-    let names: Vec<&str> = asked
-        .split('/')
-        .filter(|name| !matches!(*name, "" | "."))
-        .collect();
-    let is_below = matches!(names.as_slice(), ["mnt" | "data", _, ..]);
-    let is_plain = asked.starts_with('/') && !names.contains(&"..") && !asked.contains('\0');
-    if !is_below || !is_plain || names.iter().any(|name| name.len() > MOST_NAME_BYTES) {
-        return Err(format!(
-            "mountPath: {asked:?} is not an absolute path below /mnt/ or /data/ without .."
-        ));
-    }
-    Ok(format!("/{}", names.join("/")))
+    let path = plain_path(asked);
+    let is_below = |path: &String| {
+        let mut names = path.split('/').skip(1);
+        matches!(names.next(), Some("mnt" | "data")) && names.next().is_some()
+    };
+    path.filter(is_below).ok_or_else(|| {
+        format!("mountPath: {asked:?} is not an absolute path below /mnt/ or /data/ without ..")
+    })
 }
 
-/// Why an attachment does not go with those that are there.
-fn clash(items: &[VolumeAttachmentItem], new: &VolumeAttachmentItem) -> Option<String> {
-    let there = || {
-        let items = items.iter();
-        items.filter(|item| item.mount_status != MountStatus::Failed)
-    };
-    if there().any(|item| item.volume_id == new.volume_id) {
-        return Some("volumeId: the volume is attached to the VM already".to_owned());
+/// Whether an attachment goes with what the VM has mounted.
+fn check_fits(vm: &Vm, new: &VolumeAttachmentItem) -> Result<(), String> {
+    if holds(vm, &new.volume_id) {
+        return Err("volumeId: the volume is attached to the VM already".to_owned());
     }
-    let (path, mut there) = (Path::new(&new.mount_path), there());
-    let in_use = there.find(|item| {
-        let used = Path::new(&item.mount_path);
-        used.starts_with(path) || path.starts_with(used)
-    })?;
-    Some(format!("mountPath: {} is in use", in_use.mount_path))
+    check_free(vm, &new.mount_path)
 }
 
 fn is_read_only(volume: &Volume, item: &VolumeAttachmentItem) -> bool {
@@ -712,25 +682,23 @@ mod tests {
     #[test]
     fn one_mount_is_not_put_into_or_over_another() {
         let item = |id: &str, path: &str| VolumeAttachmentItem::new(id, path, MountStatus::Mounted);
-        let there = [item("one", "/mnt/a/b")];
-        for (id, path, clashes) in [
-            ("one", "/mnt/x", true),
-            ("two", "/mnt/a/b", true),
-            ("two", "/mnt/a/b/c", true),
-            ("two", "/mnt/a", true),
-            ("two", "/mnt/a/bc", false),
+        let mut vm = Vm::new("1", "vm", "org", 1, 1, 1, VmStatus::Running, vms::now());
+        vm.volumes = vec![item("one", "/mnt/a/b")];
+        for (id, path, fits) in [
+            ("one", "/mnt/x", false),
+            ("two", "/mnt/a/b", false),
+            ("two", "/mnt/a/b/c", false),
+            ("two", "/mnt/a", false),
+            ("two", "/mnt/a/bc", true),
         ] {
             assert_eq!(
-                clash(&there, &item(id, path)).is_some(),
-                clashes,
+                check_fits(&vm, &item(id, path)).is_ok(),
+                fits,
                 "{id} {path}"
             );
         }
-        let failed = [there[0].clone()].map(|mut item| {
-            item.mount_status = MountStatus::Failed;
-            item
-        });
-        assert_eq!(clash(&failed, &item("one", "/mnt/a/b")), None);
+        vm.volumes[0].mount_status = MountStatus::Failed;
+        assert_eq!(check_fits(&vm, &item("one", "/mnt/a/b")), Ok(()));
     }
 
     #[cfg(unix)]

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::exec::with_cause;
 use crate::quota::QuotaExceeded;
-use crate::sandbox::{ExecError, LaunchError};
+use crate::sandbox::{ExecError, LaunchError, MountError};
 use crate::vms::{NotChanged, NotLaunched};
 
 /// An answer that is an error.
@@ -105,6 +105,17 @@ impl From<NotChanged> for ApiError {
             NotChanged::NoTtl => Self::conflict("the VM has no TTL"),
             NotChanged::Quota(error) => error.into(),
             NotChanged::Io(error) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<MountError> for ApiError {
+    fn from(error: MountError) -> Self {
+        match error {
+            MountError::Busy => Self::new(StatusCode::BAD_GATEWAY, "guest_umount_busy"),
+            MountError::InTheWay { .. } => Self::conflict(format!("mountPath: {error}")),
+            MountError::Gone => Self::conflict(error.to_string()),
+            error => Self::new(StatusCode::BAD_GATEWAY, with_cause(&error)),
         }
     }
 }

@@ -12,6 +12,7 @@ use axum::routing::{MethodFilter, MethodRouter, get, on, put};
 use fastvm_api::Operation;
 use http::{Method, StatusCode};
 
+use crate::bucket_mounts::Buckets;
 use crate::check::Check;
 use crate::console::Consoles;
 use crate::faults::{Faults, STORAGE_GET, STORAGE_PUT};
@@ -57,6 +58,7 @@ const ORG_ID: &str = "org_local";
 pub(crate) struct App {
     pub(crate) vms: Arc<Vms>,
     pub(crate) volumes: Arc<Volumes>,
+    pub(crate) buckets: Arc<Buckets>,
     pub(crate) consoles: Consoles,
     pub(crate) snapshots: Arc<Snapshots>,
     #[allow(dead_code)]

@@ -69,7 +69,8 @@ async fn delete(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<R
 }
 
 /// The snapshot that a launch shall start from, if it names one, and the captured volumes that it goes
-/// without. The request then has what was captured wherever it says nothing itself.
+/// without. The request then has what was captured wherever it says nothing itself, but for bucket
+/// mounts: what was captured of these is no request, since it has no credentials.
 pub(super) fn restore(
     app: &App,
     request: &mut LaunchVmRequest,

@@ -8,8 +8,8 @@ use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use fastvm_api::Patch;
 use fastvm_api::types::{
-    AttachmentWarnings, DeleteResponse, LaunchVmRequest, SkippedSnapshotVolume, UpdateVmRequest,
-    Vm, VmStatus,
+    AttachmentWarnings, DeleteResponse, LaunchVmRequest, SnapshotRestoreWarnings, SnapshotService,
+    UpdateVmRequest, Vm, VmStatus,
 };
 use http::StatusCode;
 use serde::Serialize;
@@ -20,9 +20,11 @@ use super::error::ApiError;
 use super::log::AboutVm;
 use super::query::Filters;
 use super::{App, ORG_ID, json, snapshots};
+use crate::bucket_mounts;
 use crate::firewall;
 use crate::rules;
 use crate::sandbox::LaunchSpec;
+use crate::services::NotRegistered;
 use crate::snapshots::register_services;
 use crate::vms::{self, Boot, to_its_end};
 use crate::volumes;
@@ -49,6 +51,7 @@ async fn launch(
     Json(mut request): Json<LaunchVmRequest>,
 ) -> Result<Response, ApiError> {
     let source = snapshots::restore(&app, &mut request)?;
+    let keeps_buckets = request.bucket_mounts.is_none();
     let mut vm = new_vm(request)?;
     let boot = match boot(&vm.metadata)? {
         Boot::Normal => app.faults.boot(),
@@ -56,23 +59,40 @@ async fn launch(
     };
     let mut spec = LaunchSpec::new(&vm.id, rules::host_name(&vm.name, &vm.id));
     spec.env = vm.env_vars.clone();
-    let (mut services, mut skipped) = (Vec::new(), Vec::new());
-    if let Some((source, volumes)) = source {
-        skipped = volumes;
+    let (mut services, mut warnings) = (Vec::new(), AttachmentWarnings::new());
+    if let Some((source, skipped)) = source {
+        warnings.skipped_snapshot_volumes = skipped;
+        if keeps_buckets {
+            (vm.bucket_mounts, warnings.skipped_snapshot_bucket_mounts) =
+                app.buckets.recreate(&source.snapshot.bucket_mounts, &vm.id);
+        }
         vm.source_name = Some(source.snapshot.name);
         services = source.snapshot.services;
         spec.source = Some(source.tree);
     }
     let mut vm = app.vms.launch(vm, spec, boot).await?;
-    if let Some(machine) = app.vms.get(&vm.id).filter(|_| !services.is_empty()) {
-        register_services(&machine, &services);
+    let mut restore_warnings = None;
+    if let Some(machine) = app.vms.get(&vm.id) {
+        let registered = register_services(&machine, &services);
+        restore_warnings = registered
+            .err()
+            .map(|error| not_registered(&error, services));
+        if vm.status == VmStatus::Running {
+            // One that boots still will show what it goes without.
+            warnings.failed_volume_attachments = volumes::take_failed(&machine)?;
+            warnings.failed_bucket_mount_attachments = bucket_mounts::take_failed(&machine)?;
+        }
         vm = machine.view();
     }
     let status = match vm.status {
         VmStatus::Running => StatusCode::CREATED,
         _ => StatusCode::ACCEPTED,
     };
-    let launched = launched(&app, vm, skipped);
+    let launched = Launched {
+        vm,
+        warnings: Some(warnings).filter(|warnings| *warnings != AttachmentWarnings::new()),
+        restore_warnings,
+    };
     let mut response = json(status, &launched);
     response.extensions_mut().insert(AboutVm(launched.vm.id));
     Ok(response)
@@ -85,33 +105,24 @@ struct Launched {
     vm: Vm,
     #[serde(rename = "attachmentWarnings", skip_serializing_if = "Option::is_none")]
     warnings: Option<AttachmentWarnings>,
+    #[serde(
+        rename = "snapshotRestoreWarnings",
+        skip_serializing_if = "Option::is_none"
+    )]
+    restore_warnings: Option<SnapshotRestoreWarnings>,
 }
 
-/// A VM that runs already tells what it goes without; one that boots still will show it.
-fn launched(app: &App, vm: Vm, skipped: Vec<SkippedSnapshotVolume>) -> Launched {
-    let machine = app.vms.get(&vm.id);
-    let running = machine.filter(|_| vm.status == VmStatus::Running);
-    let (vm, failed) = match running.map(|machine| volumes::take_failed(&machine)) {
-        Some(Ok(taken)) => taken,
-        _ => (vm, Vec::new()),
-    };
-    let warns = !failed.is_empty() || !skipped.is_empty();
-    let warnings = warns.then(|| {
-        AttachmentWarnings::new()
-            .set_failed_volume_attachments(failed)
-            .set_skipped_snapshot_volumes(skipped)
-    });
-    Launched { vm, warnings }
+fn not_registered(
+    error: &NotRegistered,
+    captured: Vec<SnapshotService>,
+) -> SnapshotRestoreWarnings {
+    SnapshotRestoreWarnings::new(true)
+        .reason(error.to_string())
+        .set_unregistered_services(captured)
 }
 
 /// The VM that a launch asks for. What it does not ask for is left out, as in every answer.
 fn new_vm(request: LaunchVmRequest) -> Result<Vm, ApiError> {
-    if request
-        .bucket_mounts
-        .is_some_and(|mounts| !mounts.is_empty())
-    {
-        return Err(ApiError::not_available("bucketMounts"));
-    }
     let machine_type = request
         .machine_type
         .ok_or_else(|| ApiError::bad_request("machineType: missing, and there is no snapshotId"))?;
@@ -127,9 +138,6 @@ fn new_vm(request: LaunchVmRequest) -> Result<Vm, ApiError> {
         let in_launch = |text| ApiError::bad_request(format!("firewall.{text}"));
         firewall::check(policy).map_err(in_launch)?;
     }
-
-    let volumes = volumes::asked_at_launch(request.volumes.unwrap_or_default())
-        .map_err(ApiError::bad_request)?;
 
     let id = Uuid::new_v4().to_string();
     let name = rules::vm_name(request.name.as_deref(), &id);
@@ -148,10 +156,13 @@ fn new_vm(request: LaunchVmRequest) -> Result<Vm, ApiError> {
     .machine_name(machine_type)
     .source_name("")
     .set_metadata(metadata)
-    .set_env_vars(env_vars)
-    .set_volumes(volumes);
+    .set_env_vars(env_vars);
     vm.firewall = request.firewall;
     vm.ttl = request.ttl;
+    let volumes = request.volumes.unwrap_or_default();
+    volumes::asked_at_launch(volumes, &mut vm).map_err(ApiError::bad_request)?;
+    let buckets = request.bucket_mounts.unwrap_or_default();
+    bucket_mounts::asked_at_launch(buckets, &mut vm).map_err(ApiError::bad_request)?;
     Ok(vm)
 }
 
@@ -217,7 +228,7 @@ async fn resume(
 ) -> Result<Response, ApiError> {
     let vm = to_its_end(async move {
         machine.resume().await?;
-        app.volumes.mount_pending(&machine).await;
+        app.vms.mount_pending(&machine).await;
         Ok::<_, ApiError>(machine.view())
     })
     .await?;

@@ -14,7 +14,6 @@ use http::StatusCode;
 use super::body::{Json, Target};
 use super::error::ApiError;
 use super::{App, ORG_ID, json};
-use crate::sandbox::MountError;
 use crate::volumes::Refused;
 
 pub(super) fn handler(operation: &str, on_method: MethodFilter) -> Option<MethodRouter<Arc<App>>> {
@@ -105,14 +104,10 @@ impl From<Refused> for ApiError {
             Refused::Vm(error) => return error.into(),
             Refused::Quota(error) => return error.into(),
             Refused::Io(error) => return error.into(),
+            Refused::Mount(error) => return error.into(),
             Refused::Invalid(_) => StatusCode::BAD_REQUEST,
             Refused::NoSuchVolume | Refused::NotAttached => StatusCode::NOT_FOUND,
-            Refused::NotReady
-            | Refused::Conflict(_)
-            | Refused::Mount(MountError::InTheWay { .. } | MountError::Gone) => {
-                StatusCode::CONFLICT
-            }
-            Refused::Mount(_) => StatusCode::BAD_GATEWAY,
+            Refused::NotReady | Refused::Conflict(_) => StatusCode::CONFLICT,
         };
         Self::new(status, refused.to_string())
     }

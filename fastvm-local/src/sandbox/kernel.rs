@@ -457,16 +457,18 @@ const MOUNT_ATTR_NODEV: u64 = 4;
 
 /// A detached, read-only copy of the mounts at `path`, submounts included.
 fn read_only_copy(path: &CStr) -> Result<RawFd, Errno> {
-    detached_copy(path, MOUNT_ATTR_RDONLY)
+    detached_copy(libc::AT_FDCWD, path, MOUNT_ATTR_RDONLY)
 }
 
-/// A detached copy of the mounts at `path`, submounts included, with these attributes.
+/// A detached copy of the mounts at `path` below the folder `from`, or of those at that folder if the
+/// path is empty, submounts included, with these attributes.
 ///
 /// The descriptor is closed by `execve`; until then it is the only hold on the copy.
-fn detached_copy(path: &CStr, attributes: u64) -> Result<RawFd, Errno> {
+fn detached_copy(from: RawFd, path: &CStr, attributes: u64) -> Result<RawFd, Errno> {
     let flags = OPEN_TREE_CLONE | AT_RECURSIVE | libc::O_CLOEXEC as c_uint;
+    let flags = flags | libc::AT_EMPTY_PATH as c_uint;
     // SAFETY: the path is null-terminated; the kernel keeps no pointer.
-    let tree = unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags) };
+    let tree = unsafe { libc::syscall(libc::SYS_open_tree, from, path.as_ptr(), flags) };
     let tree = Errno::result(tree)? as RawFd;
     let attributes = MountAttributes {
         set: attributes,
@@ -691,7 +693,7 @@ pub(super) struct Mount<'a> {
 /// `status`.
 pub(super) fn mount(
     plan: &Mount<'_>,
-    source: &CStr,
+    source: &[CString],
     read_only: bool,
 ) -> Result<(i32, OwnedFd), Errno> {
     let attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
@@ -714,14 +716,15 @@ pub(super) fn unmount(plan: &Mount<'_>) -> Result<(i32, OwnedFd), Errno> {
     unsafe { copy_process(0, plan.status, unmount) }
 }
 
-fn mount_inside(plan: &Mount<'_>, source: &CStr, attributes: u64) -> Result<(), Failure> {
+fn mount_inside(plan: &Mount<'_>, source: &[CString], attributes: u64) -> Result<(), Failure> {
     join_users(plan)?;
     // The source is in the host's view, where an ordinary user may mount nothing. In a copy of it
     // that belongs to the VM's users, which this process now is one of, that is allowed.
     nix::sched::unshare(CloneFlags::CLONE_NEWNS).map_err(at(Stage::PrivateMounts))?;
     let (none, private) = (None::<&CStr>, MsFlags::MS_REC | MsFlags::MS_PRIVATE);
     nix::mount::mount(none, c"/", none, private, none).map_err(at(Stage::PrivateMounts))?;
-    let tree = detached_copy(source, attributes).map_err(at(Stage::Source))?;
+    let source = open_folders(source, false).map_err(at(Stage::Source))?;
+    let tree = detached_copy(source.as_raw_fd(), c"", attributes).map_err(at(Stage::Source))?;
     nix::sched::setns(plan.vm, CloneFlags::CLONE_NEWNS).map_err(at(Stage::Join))?;
     nix::sys::stat::umask(Mode::from_bits_truncate(0o022));
     let above = open_folders(plan.above, true).map_err(at(Stage::Target))?;
@@ -732,6 +735,7 @@ fn mount_inside(plan: &Mount<'_>, source: &CStr, attributes: u64) -> Result<(), 
 fn unmount_inside(plan: &Mount<'_>) -> Result<(), Failure> {
     join_users(plan)?;
     nix::sched::setns(plan.vm, CloneFlags::CLONE_NEWNS).map_err(at(Stage::Join))?;
+    nix::sys::stat::umask(Mode::from_bits_truncate(0o022));
     let above = open_folders(plan.above, false).map_err(at(Stage::Target))?;
     unistd::fchdir(above).map_err(at(Stage::Target))?;
     nix::mount::umount2(plan.name, MntFlags::UMOUNT_NOFOLLOW).map_err(at(Stage::Unmount))

@@ -194,8 +194,9 @@ impl Sandbox {
             .unwrap_or_else(|error| Err(exec_fault("wait for its start", io::Error::other(error))))
     }
 
-    /// Mounts a folder of the host in the VM, frozen or not, at an absolute path without `.` and
-    /// `..`; missing folders on the way there are made. Devices and set-id bits do not work in it.
+    /// Mounts a folder of the host in the VM, frozen or not. Both are absolute paths without `.` and
+    /// `..` that lead through no symbolic link; missing folders on the way in the VM are made. Devices
+    /// and set-id bits do not work in it.
     ///
     /// Dropping the future before it is done may leave the folder mounted.
     ///
@@ -577,14 +578,14 @@ fn mount_fault(doing: &str, source: io::Error) -> MountError {
 }
 
 /// The names on the way from the root to a target, and the target's own.
-fn names(target: &str) -> Result<(Vec<CString>, CString), MountError> {
+fn names(path: &OsStr) -> Result<(Vec<CString>, CString), MountError> {
     let invalid = || MountError::Invalid {
-        what: format!("{target:?} is not an absolute path without . and .."),
+        what: format!("{path:?} is not an absolute path without . and .."),
     };
-    let names = target.strip_prefix('/').ok_or_else(invalid)?.split('/');
-    let names = names.map(|name| match name {
-        "" | "." | ".." => None,
-        name => c_string(name),
+    let below = path.as_bytes().strip_prefix(b"/").ok_or_else(invalid)?;
+    let names = below.split(|byte| *byte == b'/').map(|name| match name {
+        b"" | b"." | b".." => None,
+        name => c_string(OsStr::from_bytes(name)),
     });
     let mut names: Vec<CString> = names.collect::<Option<_>>().ok_or_else(invalid)?;
     let name = names.pop().ok_or_else(invalid)?;
@@ -593,10 +594,9 @@ fn names(target: &str) -> Result<(Vec<CString>, CString), MountError> {
 
 impl Vm {
     fn mount(&self, source: &Path, target: &str, read_only: bool) -> Result<(), MountError> {
-        let source = c_string(source).ok_or_else(|| MountError::Invalid {
-            what: "the source has a null byte".to_owned(),
-        })?;
-        self.change_mounts(target, |plan| kernel::mount(plan, &source, read_only))
+        let (mut folders, folder) = names(source.as_os_str())?;
+        folders.push(folder);
+        self.change_mounts(target, |plan| kernel::mount(plan, &folders, read_only))
     }
 
     fn unmount(&self, target: &str) -> Result<(), MountError> {
@@ -608,7 +608,7 @@ impl Vm {
         target: &str,
         start: impl FnOnce(&Mount<'_>) -> Result<(i32, OwnedFd), Errno>,
     ) -> Result<(), MountError> {
-        let (above, name) = names(target)?;
+        let (above, name) = names(OsStr::new(target))?;
         if !self.init.is_running() {
             return Err(MountError::Gone);
         }

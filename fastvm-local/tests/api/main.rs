@@ -2,6 +2,7 @@
 
 #![cfg(target_os = "linux")]
 
+mod bucket_mounts;
 mod commands;
 mod console;
 mod faults;

@@ -345,6 +345,42 @@ async fn snapshots_outlive_a_server_with_a_named_directory() {
 }
 
 #[tokio::test]
+async fn services_that_cannot_be_registered_again_are_all_listed() {
+    let state = tempfile::tempdir().unwrap();
+    let api = server_in(state.path()).await;
+    let vm = api.vm().await;
+    for (name, port) in [("web", 8080), ("api", 8081)] {
+        let service = json!({"name": name, "port": port});
+        api.post(&format!("{vm}/services"), service).await;
+    }
+    let snapshot = take(&api, &vm, "").await;
+    api.server.stop().await;
+    // As if an earlier version had allowed more.
+    let id = snapshot["id"].as_str().unwrap();
+    let record = state
+        .path()
+        .join(format!("kept/records/snapshots/{id}.json"));
+    let text = std::fs::read_to_string(&record).unwrap();
+    std::fs::write(&record, text.replace("8081", "80")).unwrap();
+
+    let api = server_in(state.path()).await;
+    let (status, restored) = api.post("/v1/vms", json!({"snapshotId": id})).await;
+    assert_eq!((status, &restored["status"]), (201, &json!("running")));
+    let warnings = &restored["snapshotRestoreWarnings"];
+    assert_eq!(warnings["servicesRegistrationFailed"], true);
+    assert!(warnings["reason"].as_str().unwrap().contains("port: 80"));
+    let names = |services: &Value| {
+        let services = services.as_array().unwrap().iter();
+        services
+            .map(|service| service["name"].clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names(&warnings["unregisteredServices"]), ["api", "web"]);
+    let path = format!("/v1/vms/{}/services", restored["id"].as_str().unwrap());
+    assert_eq!(api.get(&path).await, (200, json!([])));
+}
+
+#[tokio::test]
 async fn in_one_pause_a_vm_has_one_snapshot_and_stays_paused() {
     let api = Api::start().await;
     let vm = api.vm().await;
