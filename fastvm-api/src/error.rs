@@ -45,6 +45,8 @@ struct Inner {
     body: Bytes,
     outcome: Option<Outcome>,
     attempts: u32,
+    advice: Option<String>,
+    cleanup: Option<Cleanup>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -95,6 +97,18 @@ pub enum Outcome {
     Unknown,
 }
 
+/// What became of the VM of a launch that failed after the VM had been made.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Cleanup {
+    /// It was deleted: nothing is left.
+    Deleted,
+    /// It was left, as the caller wished.
+    Kept,
+    /// It could not be deleted, for this reason, and may still be there.
+    Failed(Error),
+}
+
 /// How much of an answer's body an error keeps.
 const KEPT_BODY: usize = 64 * 1024;
 
@@ -115,6 +129,8 @@ impl Error {
             body: Bytes::new(),
             outcome: None,
             attempts: 1,
+            advice: None,
+            cleanup: None,
             source: None,
         }))
     }
@@ -206,6 +222,18 @@ impl Error {
         self
     }
 
+    /// What to do about it, where more is known than the message says.
+    pub fn with_advice(mut self, advice: impl Into<String>) -> Self {
+        self.0.advice = Some(advice.into());
+        self
+    }
+
+    /// What became of the VM that was launched.
+    pub fn with_cleanup(mut self, cleanup: Cleanup) -> Self {
+        self.0.cleanup = Some(cleanup);
+        self
+    }
+
     /// What caused it.
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.0.source = Some(source.into());
@@ -290,6 +318,11 @@ impl Error {
     /// The status the VM was in when last seen, where a wait for it failed.
     pub fn vm_status(&self) -> Option<&VmStatus> {
         self.0.vm_status.as_ref()
+    }
+
+    /// What became of the VM, where a launch failed after the VM had been made.
+    pub fn cleanup(&self) -> Option<&Cleanup> {
+        self.0.cleanup.as_ref()
     }
 
     /// The file or folder it is about, in the VM or on this machine.
@@ -412,9 +445,18 @@ impl fmt::Display for Error {
             );
         }
         parts.extend(self.hint().map(str::to_owned));
+        parts.extend(inner.advice.clone());
         write!(f, "{}", parts.join(": "))?;
         if let Some(status) = &inner.vm_status {
             write!(f, " (last status: {status})")?;
+        }
+        match &inner.cleanup {
+            Some(Cleanup::Deleted) => write!(f, " (the VM was deleted)")?,
+            Some(Cleanup::Kept) => write!(f, " (the VM was kept)")?,
+            Some(Cleanup::Failed(error)) => {
+                write!(f, " (the VM could not be deleted and may be left: {error})")?
+            }
+            None => {}
         }
         if inner.attempts > 1 {
             write!(f, " (after {} attempts)", inner.attempts)?;
@@ -563,6 +605,23 @@ mod tests {
         assert_eq!(
             Error::new(ErrorKind::Timeout, "").outcome(),
             Outcome::Unknown
+        );
+    }
+
+    #[test]
+    fn an_error_tells_what_became_of_the_vm_of_a_failed_launch() {
+        let failed = |cleanup| {
+            let error = Error::new(ErrorKind::NotReady, "not running").with_vm_id("vm-1");
+            error.with_cleanup(cleanup).to_string()
+        };
+        assert_eq!(
+            failed(Cleanup::Deleted),
+            "VM vm-1: not running (the VM was deleted)"
+        );
+        let refused = Error::new(ErrorKind::Connect, "no connection");
+        assert_eq!(
+            failed(Cleanup::Failed(refused)),
+            "VM vm-1: not running (the VM could not be deleted and may be left: no connection)"
         );
     }
 

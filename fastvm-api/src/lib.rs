@@ -60,7 +60,7 @@ mod values;
 
 pub use call::{Call, CallInfo, CallOptions, Operation, Pending};
 pub use client::Client;
-pub use error::{Error, ErrorKind, Outcome, Result};
+pub use error::{Cleanup, Error, ErrorKind, Outcome, Result};
 pub use generated::*;
 pub use hooks::{Sending, Transport};
 pub use patch::Patch;

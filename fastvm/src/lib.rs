@@ -38,6 +38,8 @@
 //! - A builder does nothing until it is awaited; `.send().await` gives status and headers, too.
 //! - An operation that is not safe to repeat is sent once, and again only if it provably never left.
 //!   [`Error::outcome`] says what is known of a failed call's side effects.
+//! - A launch that fails or is dropped leaves no VM behind, and one whose answer was lost is found
+//!   again: see [`Vms::launch`].
 //! - A stream ends with the command's exit or with an error, never in silence.
 //! - Keys, signed URLs, credentials and environment values are in no error and no `Debug` output.
 //!
@@ -45,6 +47,7 @@
 
 #![forbid(unsafe_code)]
 
+mod cleanup;
 mod client;
 mod connector;
 mod exec;
@@ -61,10 +64,10 @@ mod vms;
 pub use client::{Client, ClientBuilder};
 pub use exec::{CommandLine, Output, Run};
 pub use fastvm_api::{
-    CallInfo, CallOptions, Error, ErrorKind, Operation, Outcome, Patch, ResponseValue, Result,
-    Sending, Transport, types,
+    CallInfo, CallOptions, Cleanup, Error, ErrorKind, Operation, Outcome, Patch, ResponseValue,
+    Result, Sending, Transport, types,
 };
-pub use launch::{Launch, WaitForVmReady};
+pub use launch::{LAUNCH_ID_KEY, Launch, WaitForVmReady};
 pub use retry::RetryPolicy;
 pub use stream::{ExecEvent, ExecStream, Exit, Stream};
 pub use transfer::{Compression, Download, Progress, Upload};

@@ -32,13 +32,32 @@ impl Vms {
     /// Name, disk, metadata, environment, firewall, TTL, volumes and bucket mounts are set by
     /// methods of these names. `.wait(false)` answers at once; `.poll_interval(..)` and
     /// `.wait_timeout(..)` tune the wait. Sends `POST /v1/vms`, once, then `GET /v1/vms/{id}` until
-    /// it runs. Dropping the future leaves the VM, if it was made.
+    /// it runs.
+    ///
+    /// # What is left behind
+    ///
+    /// A VM that is not handed over is deleted (`DELETE /v1/vms/{id}`, tried for up to 30 s), unless
+    /// [`.keep_on_failure()`](Launch::keep_on_failure) is set:
+    ///
+    /// - When the wait fails or times out, before the error is answered.
+    ///   [`Error::cleanup`](crate::Error::cleanup) says whether that succeeded.
+    /// - When the future is dropped, in the background: the request runs in a task of its own, and
+    ///   what it makes then is deleted. One that was never polled sends nothing. The background ends
+    ///   with the runtime; against that, and against a client that is killed, use a lease or a TTL.
+    ///
+    /// When the answer is lost (a cut connection, a timeout, a 5xx), the launch is not sent again.
+    /// The VM is looked for by the label [`LAUNCH_ID_KEY`](crate::LAUNCH_ID_KEY) that the request
+    /// carried, seven times within 10 s (45 s if the service is slow), and taken as the answer; its
+    /// [`warnings`](Vm::warnings) are lost then. [`.launch_id(false)`](Launch::launch_id) turns
+    /// that off.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Launch`](crate::ErrorKind::Launch) if the VM ends as `error`, `stopped` or
     /// `deleting`, [`ErrorKind::NotReady`](crate::ErrorKind::NotReady) if time runs out: both carry
-    /// the VM's id, and the VM is left as it is. A 400 if the request is not valid.
+    /// the VM's id. A 400 if the request is not valid. An error whose
+    /// [`outcome`](crate::Error::outcome) is `Unknown` and that has no VM's id if the answer was lost
+    /// and no VM was found: it says which label to look for.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -52,20 +71,18 @@ impl Vms {
     /// # }
     /// ```
     pub fn launch(&self, machine_type: impl Into<String>) -> Launch {
-        Launch::new(
-            &self.api,
-            self.api.vms().launch().machine_type(machine_type),
-        )
+        Launch::cold(&self.api, machine_type)
     }
 
     /// Starts a VM from a snapshot, and waits until it is `running`.
     ///
     /// What is not set is taken over from the snapshot; a list of volumes or bucket mounts replaces
     /// the captured one in full, an empty one included (`.set_volumes(vec![])`). What could not be
-    /// restored is in [`Vm::warnings`]. Waits and fails like [`launch`](Self::launch). Sends
-    /// `POST /v1/vms` with `snapshotId`.
+    /// restored is in [`Vm::warnings`]. Waits, fails and cleans up like [`launch`](Self::launch);
+    /// but only one that sets metadata carries a launch id, since that would replace the captured
+    /// metadata. Sends `POST /v1/vms` with `snapshotId`.
     pub fn restore(&self, snapshot_id: impl Into<String>) -> Launch {
-        Launch::new(&self.api, self.api.vms().launch().snapshot_id(snapshot_id))
+        Launch::restore(&self.api, snapshot_id)
     }
 
     /// Runs a command in a VM, and answers its output when it has ended.

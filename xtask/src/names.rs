@@ -19,6 +19,7 @@ const RESERVED_SETTERS: &[&str] = &[
     "into_future",
     "into_guard",
     "keep_on_failure",
+    "launch_id",
     "lease",
     "max_retries",
     "new",
@@ -37,6 +38,7 @@ const LEFT_TO_OVERRIDES: &[(&str, &str)] = &[
     ("execVm", "stdin"),
     ("execVm", "timeoutSec"),
     ("launchVm", "machineType"),
+    ("launchVm", "metadata"),
     ("launchVm", "snapshotId"),
 ];
 

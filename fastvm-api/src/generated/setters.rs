@@ -39,25 +39,6 @@ macro_rules! __launch_vm_setters {
             self
         }
 
-        /// Labels for the VM, by which `listVms` can filter.
-        ///
-        /// Adds one; `set_metadata` sets them all, and an empty one explicitly.
-        pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-            self.$request = self.$request.metadata(key, value);
-            self
-        }
-
-        /// Labels for the VM, by which `listVms` can filter.
-        ///
-        /// Replaces what was added by `metadata` so far.
-        pub fn set_metadata(
-            mut self,
-            metadata: std::collections::BTreeMap<String, String>,
-        ) -> Self {
-            self.$request = self.$request.set_metadata(metadata);
-            self
-        }
-
         /// Environment variables to boot the VM with.
         ///
         /// Adds one; `set_env_vars` sets them all, and an empty one explicitly.

@@ -1,12 +1,12 @@
-//! Launching a VM and waiting for it.
+//! Waiting until a VM runs.
 
 use std::time::Duration;
 
 use fastvm_api::types::{self, VmStatus};
-use fastvm_api::{Client, Error, ErrorKind, Pending, ResponseValue, Result};
+use fastvm_api::{Client, Error, ErrorKind, Pending, Result};
 use tokio::time::Instant;
 
-use crate::vm::{Vm, Warnings};
+use crate::vm::Vm;
 
 /// The first pause between two polls, and the least one.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
@@ -32,72 +32,11 @@ macro_rules! wait_setters {
         }
     };
 }
-
-/// A launch or restore: `client.vms().launch("c1m2")`, `client.vms().restore("snp_…")`.
-///
-/// Awaited, it gives the VM once it is running. See [`Vms::launch`](crate::Vms::launch).
-#[derive(Clone, Debug)]
-#[must_use = "a launch does nothing until it is awaited"]
-pub struct Launch {
-    api: Client,
-    request: fastvm_api::vms::Launch,
-    waits: bool,
-    wait: Wait,
-}
-
-impl Launch {
-    pub(crate) fn new(api: &Client, request: fastvm_api::vms::Launch) -> Self {
-        Self {
-            api: api.clone(),
-            request,
-            waits: true,
-            wait: Wait::default(),
-        }
-    }
-
-    fastvm_api::__launch_vm_setters!(request);
-    fastvm_api::__call_options!(request);
-
-    /// Whether to wait until the VM is running, as is the default. Without, the handle is of a VM
-    /// that may be queued: see [`Client::wait_for_vm_ready`](crate::Client::wait_for_vm_ready).
-    pub fn wait(mut self, wait: bool) -> Self {
-        self.waits = wait;
-        self
-    }
-
-    wait_setters!();
-
-    /// Launches, waits, and gives the VM with the status and headers of the launch's answer.
-    pub async fn send(self) -> Result<ResponseValue<Vm>> {
-        let answer = self.request.send().await?;
-        let (status, headers) = (answer.status(), answer.headers().clone());
-        let mut answer = answer.into_inner();
-        let warnings = Warnings {
-            attachments: answer.attachment_warnings.take(),
-            snapshot_restore: answer.snapshot_restore_warnings.take(),
-        };
-        let mut vm: types::Vm = answer.into();
-        if self.waits {
-            vm = self
-                .wait
-                .until_running(&self.api, &vm.id.clone(), Some(vm))
-                .await?;
-        }
-        let vm = Vm::new(&self.api, vm).with_warnings(warnings);
-        Ok(ResponseValue::new(vm, status, headers))
-    }
-}
-
-impl IntoFuture for Launch {
-    type Output = Result<Vm>;
-    type IntoFuture = Pending<Vm>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move { Ok(self.send().await?.into_inner()) })
-    }
-}
+pub(super) use wait_setters;
 
 /// A wait for a VM: `client.wait_for_vm_ready(&id)`.
+///
+/// It is no launch: whatever becomes of the wait, the VM is left.
 #[derive(Clone, Debug)]
 #[must_use = "it waits only when awaited"]
 pub struct WaitForVmReady {
@@ -131,9 +70,9 @@ impl IntoFuture for WaitForVmReady {
 }
 
 #[derive(Clone, Debug)]
-struct Wait {
-    poll_interval: Duration,
-    timeout: Duration,
+pub(super) struct Wait {
+    pub(super) poll_interval: Duration,
+    pub(super) timeout: Duration,
 }
 
 impl Default for Wait {
@@ -147,7 +86,7 @@ impl Default for Wait {
 
 impl Wait {
     /// Polls until the VM runs. `known` is the VM as last answered.
-    async fn until_running(
+    pub(super) async fn until_running(
         &self,
         api: &Client,
         id: &str,
@@ -203,7 +142,7 @@ impl Wait {
 
     fn not_ready(&self, id: &str, status: Option<VmStatus>, cause: Option<Error>) -> Error {
         let message = format!(
-            "not running after {:?}: wait longer with `.wait_timeout(..)` or `wait_for_vm_ready`, or delete it",
+            "not running after {:?}: wait longer with `.wait_timeout(..)`",
             self.timeout
         );
         let mut error = Error::new(ErrorKind::NotReady, message).with_vm_id(id);
@@ -226,7 +165,7 @@ fn has_failed(status: &VmStatus) -> bool {
 }
 
 fn ended(vm: types::Vm) -> Error {
-    let message = "the VM will not run any more: delete it and launch another";
+    let message = "the VM will not run any more: launch another";
     Error::new(ErrorKind::Launch, message)
         .with_vm_id(vm.id)
         .with_vm_status(vm.status)
