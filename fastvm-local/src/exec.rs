@@ -17,7 +17,7 @@ use crate::vms::Machine;
 pub(crate) const DEFAULT_LIMIT: Duration = Duration::from_secs(3600);
 
 /// The exit code of a command that was killed at its limit: 128 + SIGKILL.
-const KILLED: i32 = 137;
+pub(crate) const KILLED: i32 = 137;
 const SIGKILL: i32 = 9;
 
 /// How long the output of a command that has ended is awaited, if a background process holds it.

@@ -131,19 +131,20 @@ impl Storage {
         Ok(())
     }
 
-    /// Whether this is a URL of ours to read an object from, and one that is still good.
-    pub(crate) fn check_download_url(&self, url: &str) -> Result<(), Denied> {
-        let (path, query) = url
-            .strip_prefix(&self.base_url)
-            .and_then(|rest| rest.strip_prefix(PREFIX)?.strip_prefix('/'))
-            .and_then(|rest| rest.split_once('?'))
+    /// The path and query of a URL of ours to read an object from, if it is still good.
+    pub(crate) fn check_download_url<'a>(&self, url: &'a str) -> Result<&'a str, Denied> {
+        let target = url.strip_prefix(&self.base_url).ok_or(Denied::Forged)?;
+        let (path, query) = target
+            .strip_prefix(PREFIX)
+            .and_then(|rest| rest.strip_prefix('/')?.split_once('?'))
             .ok_or(Denied::Forged)?;
         let (vm_id, key) = path.split_once('/').ok_or(Denied::Forged)?;
         let object = Object {
             vm_id: vm_id.to_owned(),
             key: key.to_owned(),
         };
-        self.check(&Method::GET, &object, &Signed::parse(query))
+        self.check(&Method::GET, &object, &Signed::parse(query))?;
+        Ok(target)
     }
 
     fn mac(&self, method: &str, object: &Object, expires_ms: u64) -> Hmac<Sha256> {

@@ -21,7 +21,7 @@ use super::error::ApiError;
 use super::{App, json};
 use crate::exec::{self, DEFAULT_LIMIT, Ended, Event};
 use crate::rules;
-use crate::sandbox::{ExecSpec, Stdin};
+use crate::sandbox::{ExecSpec, Sandbox, Stdin};
 use crate::vms::Machine;
 
 const NDJSON: &str = "application/x-ndjson";
@@ -65,15 +65,20 @@ async fn exec(
 }
 
 /// Starts a command, if the VM runs.
-pub(super) async fn start(
+async fn start(
     machine: Arc<Machine>,
     spec: ExecSpec,
     limit: Duration,
 ) -> Result<Receiver<Event>, ApiError> {
-    let sandbox = machine
-        .running()
-        .map_err(|status| ApiError::conflict(format!("the VM is not running: {status}")))?;
+    let sandbox = running(&machine)?;
     Ok(exec::start(machine, sandbox, spec, limit).await?)
+}
+
+/// The place where commands run.
+pub(super) fn running(machine: &Machine) -> Result<Arc<Sandbox>, ApiError> {
+    machine
+        .running()
+        .map_err(|status| ApiError::conflict(format!("the VM is not running: {status}")))
 }
 
 /// Whether the client asks for events rather than for one answer; the first of both counts.

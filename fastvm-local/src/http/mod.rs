@@ -111,10 +111,28 @@ fn operations() -> impl Iterator<Item = (&'static Operation, MethodFilter)> {
         })
 }
 
+fn with_faults(
+    app: &Arc<App>,
+    operation: &'static str,
+    route: MethodRouter<Arc<App>>,
+) -> MethodRouter<Arc<App>> {
+    let state = (Arc::clone(app), operation);
+    route.route_layer(from_fn_with_state(state, faults::apply))
+}
+
+/// Reads of signed storage.
+fn storage_reads(app: &Arc<App>) -> MethodRouter<Arc<App>> {
+    with_faults(app, STORAGE_GET, get(storage::get))
+}
+
+/// The path of an object in signed storage.
+fn object_path() -> String {
+    format!("{PREFIX}/{{vm_id}}/{{key}}")
+}
+
 /// All routes: those of the API's table, signed storage, and the sockets of consoles.
 pub(crate) fn router(app: Arc<App>) -> Router {
     let check_key = from_fn_with_state(Arc::clone(&app), auth::check_key);
-    let with_faults = |operation| from_fn_with_state((Arc::clone(&app), operation), faults::apply);
     let mut routes: HashMap<String, MethodRouter<Arc<App>>> = HashMap::new();
     for (operation, on_method) in operations() {
         let mut route = handler(operation.id, on_method).unwrap_or_else(|| {
@@ -125,7 +143,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         if let Some(check) = Check::of(operation.method, operation.path) {
             route = route.route_layer(from_fn_with_state(check, body::check));
         }
-        route = route.route_layer(with_faults(operation.id));
+        route = with_faults(&app, operation.id, route);
         if operation.needs_key {
             route = route.route_layer(check_key.clone());
         }
@@ -140,9 +158,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     for (path, route) in routes {
         router = router.route(&path, route.fallback(wrong_method.clone()));
     }
-    let objects = get(storage::get)
-        .route_layer(with_faults(STORAGE_GET))
-        .merge(put(storage::put).route_layer(with_faults(STORAGE_PUT)))
+    let objects = storage_reads(&app)
+        .merge(with_faults(&app, STORAGE_PUT, put(storage::put)))
         .fallback(|| async { ApiError::from(StatusCode::METHOD_NOT_ALLOWED) });
     let fault_routes = faults::routes(|route| {
         let route = route.route_layer(check_key.clone());
@@ -152,7 +169,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         get(console::open).fallback(|| async { ApiError::from(StatusCode::METHOD_NOT_ALLOWED) });
     router
         .merge(fault_routes)
-        .route(&format!("{PREFIX}/{{vm_id}}/{{key}}"), objects)
+        .route(&object_path(), objects)
         .route(&unnamed_parameters(console::PATH), consoles)
         .fallback(unknown_path)
         .layer(from_fn(log::log))

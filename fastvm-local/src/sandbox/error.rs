@@ -241,3 +241,33 @@ impl Error for ExecError {
         }
     }
 }
+
+/// A file of a VM could not be written.
+#[derive(Debug)]
+pub(crate) enum FileError {
+    /// The VM has ended.
+    Gone,
+    /// What is at this path is neither a file nor can be one.
+    NotAFile { path: String },
+    /// The server or the kernel could not do it.
+    Failed { doing: String, source: io::Error },
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gone => f.write_str("the VM has ended"),
+            Self::NotAFile { path } => write!(f, "{path}: not a file"),
+            Self::Failed { doing, .. } => write!(f, "could not {doing}"),
+        }
+    }
+}
+
+impl Error for FileError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Failed { source, .. } => Some(source),
+            Self::Gone | Self::NotAFile { .. } => None,
+        }
+    }
+}

@@ -1,8 +1,8 @@
 //! The calls to the kernel that no safe crate offers: the only module with unsafe code.
 //!
-//! [`launch`], [`join`], [`mount`] and [`unmount`] copy the calling process. The copy has one thread and a snapshot of
+//! [`launch`], [`join`], [`mount`], [`unmount`] and [`create`] copy the calling process. The copy has one thread and a snapshot of
 //! every lock, so until its `execve` it must not allocate, lock, log or panic: everything it needs
-//! is laid out beforehand in [`Image`], [`Launch`], [`Join`] and [`Mount`]. It reports what failed as a
+//! is laid out beforehand in [`Image`], [`Launch`], [`Join`], [`Mount`] and [`Create`]. It reports what failed as a
 //! [`Report`] on the status pipe, which closes by itself when `execve` succeeds. glibc's set-id
 //! functions signal all threads it knows of, and in the copy that list is stale: those calls are
 //! made raw.
@@ -59,9 +59,13 @@ pub(super) enum Stage {
     /// Not a failure if the errno is 0.
     Unmount,
     Terminal,
+    /// Making the folder whose index is in the report.
+    Folder,
+    /// Opening a file to be written. Not a failure if the errno is 0.
+    Create,
 }
 
-const STAGES: [Stage; 23] = [
+const STAGES: [Stage; 25] = [
     Stage::Descriptors,
     Stage::Identity,
     Stage::PrivateMounts,
@@ -85,6 +89,8 @@ const STAGES: [Stage; 23] = [
     Stage::Mount,
     Stage::Unmount,
     Stage::Terminal,
+    Stage::Folder,
+    Stage::Create,
 ];
 
 /// One message on the status pipe.
@@ -594,10 +600,7 @@ pub(super) fn join(plan: &Join<'_>) -> Result<(i32, OwnedFd), Errno> {
 fn go_between(plan: &Join<'_>) -> Failure {
     let joined = || -> Result<(), Failure> {
         take_descriptors(plan).map_err(at(Stage::Descriptors))?;
-        // This is a copy of the server, memory included: nothing in the VM may look into it.
-        // SAFETY: a plain number is passed.
-        let hidden = unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
-        Errno::result(hidden).map_err(at(Stage::Join))?;
+        hide_memory().map_err(at(Stage::Join))?;
         nix::sched::setns(plan.vm, NAMESPACES).map_err(at(Stage::Join))
     };
     if let Err(failure) = joined() {
@@ -717,7 +720,7 @@ pub(super) fn unmount(plan: &Mount<'_>) -> Result<(i32, OwnedFd), Errno> {
 }
 
 fn mount_inside(plan: &Mount<'_>, source: &[CString], attributes: u64) -> Result<(), Failure> {
-    join_users(plan)?;
+    join_users(plan.vm, plan.status)?;
     // The source is in the host's view, where an ordinary user may mount nothing. In a copy of it
     // that belongs to the VM's users, which this process now is one of, that is allowed.
     nix::sched::unshare(CloneFlags::CLONE_NEWNS).map_err(at(Stage::PrivateMounts))?;
@@ -733,7 +736,7 @@ fn mount_inside(plan: &Mount<'_>, source: &[CString], attributes: u64) -> Result
 }
 
 fn unmount_inside(plan: &Mount<'_>) -> Result<(), Failure> {
-    join_users(plan)?;
+    join_users(plan.vm, plan.status)?;
     nix::sched::setns(plan.vm, CloneFlags::CLONE_NEWNS).map_err(at(Stage::Join))?;
     nix::sys::stat::umask(Mode::from_bits_truncate(0o022));
     let above = open_folders(plan.above, false).map_err(at(Stage::Target))?;
@@ -741,9 +744,62 @@ fn unmount_inside(plan: &Mount<'_>) -> Result<(), Failure> {
     nix::mount::umount2(plan.name, MntFlags::UMOUNT_NOFOLLOW).map_err(at(Stage::Unmount))
 }
 
-fn join_users(plan: &Mount<'_>) -> Result<(), Failure> {
-    close_all_but(plan.status.as_raw_fd(), plan.vm.as_raw_fd()).map_err(at(Stage::Descriptors))?;
-    nix::sched::setns(plan.vm, CloneFlags::CLONE_NEWUSER).map_err(at(Stage::Join))
+/// From here on this process is root of the VM, in the host's view of the files.
+fn join_users(vm: BorrowedFd<'_>, status: BorrowedFd<'_>) -> Result<(), Failure> {
+    close_all_but(status.as_raw_fd(), vm.as_raw_fd()).map_err(at(Stage::Descriptors))?;
+    hide_memory().map_err(at(Stage::Join))?;
+    nix::sched::setns(vm, CloneFlags::CLONE_NEWUSER).map_err(at(Stage::Join))
+}
+
+/// This is a copy of the server, memory included: nothing in the VM may look into it.
+fn hide_memory() -> Result<(), Errno> {
+    // SAFETY: a plain number is passed.
+    let hidden = unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
+    Errno::result(hidden).map(drop)
+}
+
+/// A file to be written in a running VM, laid out before the copy is made.
+pub(super) struct Create<'a> {
+    /// Process 1 of the VM.
+    pub(super) vm: BorrowedFd<'a>,
+    /// The paths of the folders above it, the outermost first.
+    pub(super) folders: &'a [CString],
+    pub(super) path: &'a CStr,
+    /// Where the opened file is sent.
+    pub(super) socket: BorrowedFd<'a>,
+    pub(super) status: BorrowedFd<'a>,
+}
+
+/// Starts a process that opens a file to be written as root of the VM would: links and mounts are
+/// the VM's, missing folders are made, a file that is there keeps its mode and becomes empty.
+///
+/// It is outside of the VM's pid namespace, as that of [`mount`]. How it went comes on `status`.
+pub(super) fn create(plan: &Create<'_>) -> Result<(i32, OwnedFd), Errno> {
+    let create = || match create_inside(plan) {
+        Ok(()) => Failure(Stage::Create, 0, Errno::from_raw(0)),
+        Err(failure) => failure,
+    };
+    // SAFETY: `create_inside` only makes system calls on what was laid out before.
+    unsafe { copy_process(0, plan.status, create) }
+}
+
+fn create_inside(plan: &Create<'_>) -> Result<(), Failure> {
+    unistd::dup2_stdin(plan.socket).map_err(at(Stage::Descriptors))?;
+    join_users(plan.vm, plan.status)?;
+    nix::sched::setns(plan.vm, CloneFlags::CLONE_NEWNS).map_err(at(Stage::Join))?;
+    nix::sys::stat::umask(Mode::from_bits_truncate(0o022));
+    for (index, folder) in plan.folders.iter().enumerate() {
+        let made = unistd::mkdir(folder.as_c_str(), Mode::from_bits_truncate(0o777));
+        unless_there(made).map_err(|errno| Failure(Stage::Folder, index as u32, errno))?;
+    }
+    // A pipe that nobody reads would not be waited for.
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NONBLOCK;
+    let flags = flags | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let file = nix::fcntl::open(plan.path, flags, Mode::from_bits_truncate(0o666))
+        .map_err(at(Stage::Create))?;
+    // SAFETY: standard input is open; nothing else owns it in this process.
+    let server = unsafe { BorrowedFd::borrow_raw(libc::STDIN_FILENO) };
+    send_descriptor(server, file.as_fd()).map_err(at(Stage::Descriptors))
 }
 
 /// The folder that these names lead to from the root, through no symbolic link.

@@ -72,6 +72,7 @@ mod unsupported;
 
 #[cfg(target_os = "linux")]
 pub(crate) use copy::copy_tree;
+pub(crate) use error::FileError;
 pub use error::{ExecError, LaunchError, MountError, ProbeError};
 #[cfg(target_os = "linux")]
 pub(crate) use instance::remove_when_at_rest;

@@ -10,7 +10,8 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
-    ExecError, ExecSpec, Exit, LaunchError, LaunchSpec, MountError, ProbeError, TerminalSize,
+    ExecError, ExecSpec, Exit, FileError, LaunchError, LaunchSpec, MountError, ProbeError,
+    TerminalSize,
 };
 
 /// Always fails: there is no VM whose files could be copied.
@@ -130,6 +131,11 @@ impl Sandbox {
     }
 
     /// Cannot be called.
+    pub(crate) async fn create_file(&self, _path: &str) -> Result<NewFile, FileError> {
+        match self.0 {}
+    }
+
+    /// Cannot be called.
     pub(crate) async fn at_rest<T>(
         &self,
         _work: impl FnOnce(&Path) -> io::Result<T>,
@@ -144,6 +150,17 @@ impl Sandbox {
 
     /// Cannot be called.
     pub async fn remove(self) -> io::Result<()> {
+        match self.0 {}
+    }
+}
+
+/// A file of a VM that is being written: none exists here.
+#[derive(Debug)]
+pub(crate) struct NewFile(Infallible);
+
+impl NewFile {
+    /// Cannot be called.
+    pub(crate) async fn write(&self, _bytes: bytes::Bytes) -> Result<(), FileError> {
         match self.0 {}
     }
 }

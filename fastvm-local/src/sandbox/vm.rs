@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr};
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use tokio::io::AsyncWriteExt;
@@ -24,7 +25,7 @@ use tokio::task::spawn_blocking;
 
 use super::identity::Identity;
 use super::instance::Instance;
-use super::kernel::{self, Image, Join, Launch, Mount, Report, Stage, Task, Wait};
+use super::kernel::{self, Create, Image, Join, Launch, Mount, Report, Stage, Task, Wait};
 use super::probe::Shared;
 use super::process::{Child, Input, Output, Process};
 use super::remove::remove_tree;
@@ -32,7 +33,8 @@ use super::root::{self, Layout, PATH};
 use super::terminal::Terminal;
 use super::user::{self, User};
 use super::{
-    ExecError, ExecSpec, LaunchError, LaunchSpec, MountError, RootKind, Stdin, TerminalSize, procfs,
+    ExecError, ExecSpec, FileError, LaunchError, LaunchSpec, MountError, RootKind, Stdin,
+    TerminalSize, procfs,
 };
 
 /// How long a process may take to stop when the VM is frozen.
@@ -282,6 +284,23 @@ impl Sandbox {
             .map_err(io::Error::other)?
     }
 
+    /// Opens a file of the VM to be written, as root in it would: through its links and mounts, with
+    /// missing folders made, with mode 644 if the file is new. A file that is there becomes empty
+    /// and keeps its mode. Waits while the VM is frozen. No program of the VM is needed.
+    ///
+    /// Dropping the future before it is done may leave the folders and an empty file.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError::Gone`] after the VM's end.
+    pub(crate) async fn create_file(&self, path: &str) -> Result<NewFile, FileError> {
+        let path = path.to_owned();
+        let opened = self.vm.while_thawed(move |vm| vm.create_file(&path)).await;
+        let file = Arc::new(opened.unwrap_or(Err(FileError::Gone))?);
+        let vm = Arc::clone(&self.vm);
+        Ok(NewFile { vm, file })
+    }
+
     /// Does something with the root directory while no process runs, on a blocking thread and to its
     /// end even if this future is dropped. Commands, freezes and thaws wait for it, and a VM that is
     /// not frozen already goes on afterwards.
@@ -312,6 +331,28 @@ impl Sandbox {
         let host = Arc::clone(&self.vm.claim.host);
         drop(spawn_blocking(move || delete(&host.instance, trash)));
         Ok(())
+    }
+}
+
+/// A file of a VM that is being written from outside.
+pub(crate) struct NewFile {
+    vm: Arc<Vm>,
+    file: Arc<File>,
+}
+
+impl NewFile {
+    /// Writes what comes next, once the VM is not frozen.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError::Gone`] after the VM's end.
+    pub(crate) async fn write(&self, bytes: Bytes) -> Result<(), FileError> {
+        let file = Arc::clone(&self.file);
+        let write = move |_: &Vm| (&*file).write_all(&bytes);
+        match self.vm.while_thawed(write).await {
+            Some(written) => written.map_err(|source| file_fault("write the file", source)),
+            None => Err(FileError::Gone),
+        }
     }
 }
 
@@ -577,6 +618,20 @@ fn mount_fault(doing: &str, source: io::Error) -> MountError {
     }
 }
 
+fn file_fault(doing: impl Into<String>, source: io::Error) -> FileError {
+    FileError::Failed {
+        doing: doing.into(),
+        source,
+    }
+}
+
+/// The paths of the folders above an absolute path, the outermost first.
+fn folders_above(path: &str) -> impl Iterator<Item = &str> {
+    let ends = path.match_indices('/').map(|(end, _)| end);
+    ends.filter_map(|end| path.get(..end))
+        .filter(|folder| !folder.is_empty())
+}
+
 /// The names on the way from the root to a target, and the target's own.
 fn names(path: &OsStr) -> Result<(Vec<CString>, CString), MountError> {
     let invalid = || MountError::Invalid {
@@ -651,6 +706,65 @@ impl Vm {
             (other, _) => format!("change the mounts of the VM ({other:?})"),
         };
         mount_fault(&doing, io::Error::from_raw_os_error(report.errno))
+    }
+
+    fn create_file(&self, path: &str) -> Result<File, FileError> {
+        if !self.init.is_running() {
+            return Err(FileError::Gone);
+        }
+        let no_null = |text: &str| {
+            let no_path = || file_fault("use a path with a null byte", Errno::EINVAL.into());
+            c_string(text).ok_or_else(no_path)
+        };
+        let folders: Vec<CString> = folders_above(path).map(no_null).collect::<Result<_, _>>()?;
+        let c_path = no_null(path)?;
+        let (status, status_inside) = pipe().map_err(|source| file_fault("make a pipe", source))?;
+        let no_socket = |source| file_fault("make a socket", source);
+        let (socket, inside) = UnixStream::pair().map_err(no_socket)?;
+        let inside = above_standard(inside.into()).map_err(no_socket)?;
+        let plan = Create {
+            vm: self.init.pidfd(),
+            folders: &folders,
+            path: &c_path,
+            socket: inside.as_fd(),
+            status: status_inside.as_fd(),
+        };
+        let (_, process) =
+            kernel::create(&plan).map_err(|errno| file_fault("fork", errno.into()))?;
+        drop((inside, status_inside));
+        let reports = read_reports(status);
+        let _ = kernel::wait(process.as_fd(), Wait::Reap);
+        let reports = reports.map_err(|source| file_fault("read how it went", source))?;
+        let report = reports.first().ok_or(FileError::Gone)?;
+        if report.errno != 0 {
+            return Err(self.create_error(report, path));
+        }
+        let file = kernel::receive_descriptor(socket.as_fd())
+            .map_err(|errno| file_fault("receive the file", errno.into()))?
+            .ok_or(FileError::Gone)?;
+        let file = File::from(file);
+        match file.metadata() {
+            Ok(found) if found.is_file() => Ok(file),
+            _ => Err(FileError::NotAFile {
+                path: path.to_owned(),
+            }),
+        }
+    }
+
+    fn create_error(&self, report: &Report, path: &str) -> FileError {
+        let doing = match report.stage {
+            Stage::Join if report.errno == Errno::ESRCH as i32 || !self.init.is_running() => {
+                return FileError::Gone;
+            }
+            Stage::Join => "join the VM".to_owned(),
+            Stage::Folder => {
+                let folder = folders_above(path).nth(report.index as usize);
+                format!("make the folder {}", folder.unwrap_or(path))
+            }
+            Stage::Create => format!("open {path}"),
+            other => format!("write a file of the VM ({other:?})"),
+        };
+        file_fault(doing, io::Error::from_raw_os_error(report.errno))
     }
 
     fn exec(&self, spec: ExecSpec) -> Result<Process, ExecError> {
@@ -923,26 +1037,31 @@ impl Vm {
 
     /// Closes a terminal, once the VM is not frozen: the hang-up wakes up who is stopped.
     pub(super) async fn hang_up(self: Arc<Self>, terminal: impl Send + 'static) {
-        let mut terminal = Some(terminal);
+        // At the VM's end it is dropped as well.
+        let _ = self.while_thawed(move |_| drop(terminal)).await;
+    }
+
+    /// Does work on a blocking thread once the VM is not frozen, which it does not become meanwhile.
+    /// `None` if the VM ends before.
+    async fn while_thawed<T: Send + 'static>(
+        self: &Arc<Self>,
+        mut work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Option<T> {
         loop {
             let mut thawed = pin!(self.thawed.notified());
             thawed.as_mut().enable();
-            let vm = Arc::clone(&self);
-            let closed = spawn_blocking(move || {
+            let vm = Arc::clone(self);
+            let tried = spawn_blocking(move || {
                 let frozen = vm.frozen.read().unwrap_or_else(PoisonError::into_inner);
-                if *frozen {
-                    return terminal;
-                }
-                drop(terminal);
-                None
+                if *frozen { Err(work) } else { Ok(work(&vm)) }
             });
-            terminal = closed.await.ok().flatten();
-            if terminal.is_none() {
-                return;
+            match tried.await.ok()? {
+                Ok(done) => return Some(done),
+                Err(later) => work = later,
             }
             select! {
                 () = thawed => {}
-                _ = self.init.wait() => return,
+                _ = self.init.wait() => return None,
             }
         }
     }
@@ -998,4 +1117,114 @@ fn exec_error(report: &Report, command: &Command) -> Option<ExecError> {
         Stage::Restrict => exec_fault("limit its capabilities", source),
         other => exec_fault(&format!("start it ({other:?})"), source),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+    use crate::sandbox::{Host, Tree};
+
+    type Result<T = (), E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
+
+    async fn write(vm: &Sandbox, path: &str, text: &'static str) -> Result<(), FileError> {
+        let file = vm.create_file(path).await?;
+        file.write(Bytes::from_static(text.as_bytes())).await
+    }
+
+    fn own_root(id: &str) -> LaunchSpec {
+        let mut spec = LaunchSpec::new(id, "box");
+        spec.root = RootKind::Own;
+        spec
+    }
+
+    #[tokio::test]
+    async fn files_are_written_without_a_program_and_within_the_root() -> Result {
+        let state = tempfile::tempdir()?;
+        let (outside, volume) = (state.path().join("outside"), state.path().join("volume"));
+        std::fs::create_dir(&outside)?;
+        std::fs::create_dir(&volume)?;
+        let host = Host::probe(state.path()).await?;
+        let root = host.root_of("1");
+        std::fs::create_dir_all(root.join("srv"))?;
+        symlink("srv", root.join("link"))?;
+        symlink(&outside, root.join("absolute"))?;
+        symlink(
+            Path::new("..").join(outside.strip_prefix("/")?),
+            root.join("upwards"),
+        )?;
+        std::fs::write(root.join("program"), "a longer text")?;
+        std::fs::set_permissions(root.join("program"), PermissionsExt::from_mode(0o755))?;
+        let vm = host.launch(own_root("1")).await?;
+        vm.mount(&volume, "/mnt/volume", false).await?;
+
+        write(&vm, "/new/folder/file", "one").await?;
+        write(&vm, "/link/file", "two").await?;
+        write(&vm, "/mnt/volume/file", "three").await?;
+        write(&vm, "/program", "short").await?;
+        for (path, text, mode) in [
+            (root.join("new/folder/file"), "one", 0o644),
+            (root.join("srv/file"), "two", 0o644),
+            (volume.join("file"), "three", 0o644),
+            (root.join("program"), "short", 0o755),
+        ] {
+            assert_eq!(std::fs::read_to_string(&path)?, text);
+            let found = path.metadata()?.permissions().mode();
+            assert_eq!(found & 0o7777, mode, "{}", path.display());
+        }
+        for path in [
+            "/absolute/file",
+            "/upwards/file",
+            "/program/file",
+            "/srv",
+            "/srv/",
+        ] {
+            let refused = write(&vm, path, "x").await;
+            assert!(matches!(refused, Err(FileError::Failed { .. })), "{path}");
+        }
+        assert_eq!(std::fs::read_dir(&outside)?.count(), 0);
+        for path in ["/dev/null", "/dev/zero"] {
+            let refused = write(&vm, path, "x").await;
+            assert!(matches!(refused, Err(FileError::NotAFile { .. })), "{path}");
+        }
+
+        vm.freeze().await?;
+        let mut late = pin!(write(&vm, "/late", "late"));
+        let waited = tokio::time::timeout(Duration::from_millis(50), &mut late).await;
+        assert!(waited.is_err() && !root.join("late").exists());
+        vm.thaw().await?;
+        late.await?;
+        assert_eq!(std::fs::read_to_string(root.join("late"))?, "late");
+        vm.kill().await?;
+        assert!(matches!(write(&vm, "/x", "x").await, Err(FileError::Gone)));
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_tree_of_a_complete_root_makes_vms_like_it() -> Result {
+        let state = tempfile::tempdir()?;
+        let host = Host::probe(state.path()).await?;
+        let vm = host.launch(own_root("1")).await?;
+        write(&vm, "/data/file", "kept").await?;
+        let set_id = vm.root().join("data/file");
+        std::fs::set_permissions(&set_id, PermissionsExt::from_mode(0o4755))?;
+        std::fs::hard_link(&set_id, vm.root().join("data/again"))?;
+        let tree = Arc::new(Tree::at(state.path().join("tree")));
+        let taken = Arc::clone(&tree);
+        vm.at_rest(move |root| taken.fill_from(root)).await?;
+
+        let mut spec = own_root("2");
+        (spec.source, spec.hostname) = (Some(tree), "other".to_owned());
+        let copy = host.launch(spec).await?;
+        for name in ["data/file", "data/again"] {
+            let path = copy.root().join(name);
+            assert_eq!(std::fs::read_to_string(&path)?, "kept");
+            assert_eq!(path.metadata()?.permissions().mode() & 0o7777, 0o4755);
+        }
+        let text = |path: &str| std::fs::read_to_string(copy.root().join(path));
+        assert_eq!(text("etc/hostname")?, "other\n");
+        assert!(text("etc/hosts")?.contains(" other\n") && !text("etc/hosts")?.contains(" box\n"));
+        Ok(())
+    }
 }

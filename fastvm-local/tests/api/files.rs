@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
-use fastvm_local::Server;
+use fastvm_local::{Fault, Server};
 use reqwest::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH, RANGE};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -313,4 +313,65 @@ async fn a_fetch_takes_only_what_it_should() {
     assert_eq!(api.sh(&vm, "test -e /root/x").await["exitCode"], 1);
     let body = json!({"url": download, "path": "/x", "timeoutSec": -1});
     assert_eq!(api.post(&format!("{vm}/files/fetch"), body).await.0, 400);
+}
+
+#[tokio::test]
+async fn a_fetch_that_fails_says_why_as_a_command_would() {
+    let api = Api::start().await;
+    let vm = api.vm().await;
+    let (upload, download) = api.presign(&vm).await;
+    assert_eq!(api.put(&upload, "x".repeat(1_000_000)).await, 200);
+    let fetch = async |path: &str| {
+        let body = json!({"url": download, "path": path, "timeoutSec": 1});
+        let (status, answer) = api.post(&format!("{vm}/files/fetch"), body).await;
+        let said = answer["stderr"].as_str().unwrap_or_default().to_owned();
+        (
+            status,
+            answer["exitCode"].as_i64(),
+            said,
+            answer["timedOut"].clone(),
+        )
+    };
+    api.sh(
+        &vm,
+        "echo text >/root/file; printf '#!' >/root/tool; chmod 755 /root/tool",
+    )
+    .await;
+
+    let (status, code, said, _) = fetch("/root/file/x").await;
+    assert_eq!((status, code), (200, Some(23)));
+    assert!(said.contains("Not a directory"), "{said}");
+    assert_eq!(fetch("/usr/file").await.1, Some(23));
+    assert_eq!(fetch("/root").await.1, Some(23));
+    let nul = fetch("/root/a\0b").await;
+    assert_eq!((nul.0, nul.1), (200, Some(23)));
+
+    let faults = api.server.faults();
+    faults
+        .add(Fault::cut_body_after(500_000).on("storage.get").times(1))
+        .unwrap();
+    let (_, code, said, _) = fetch("/root/cut").await;
+    assert_eq!(code, Some(18), "{said}");
+    faults
+        .add(Fault::status(503).on("storage.get").times(1))
+        .unwrap();
+    let (_, code, said, _) = fetch("/root/refused").await;
+    assert_eq!(code, Some(22));
+    assert!(said.contains("503"), "{said}");
+    faults
+        .add(Fault::stall().on("storage.get").times(1))
+        .unwrap();
+    let (_, code, _, timed_out) = fetch("/root/late").await;
+    assert_eq!((code, timed_out), (Some(137), json!(true)));
+    assert_eq!(
+        api.sh(&vm, "test -e /root/refused || test -e /root/late")
+            .await["exitCode"],
+        1
+    );
+
+    assert_eq!(fetch("/root/tool").await.1, Some(0));
+    let mode = api.sh(&vm, "stat -c '%a %s' /root/tool").await;
+    assert_eq!(mode["stdout"], "755 1000000\n", "a file keeps its mode");
+    let (status, _) = api.post(&format!("{vm}/pause"), json!({})).await;
+    assert_eq!((status, fetch("/root/paused").await.0), (200, 409));
 }
