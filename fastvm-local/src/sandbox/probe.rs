@@ -19,7 +19,7 @@ use super::vm::MAKE_NAMESPACES;
 use super::{ExecSpec, LaunchError, LaunchSpec, ProbeError, RootKind, Sandbox, init};
 
 /// Programs of the host that VMs, and transfers to and from them, need.
-const TOOLS: [&str; 5] = ["sh", "tar", "gzip", "curl", "cat"];
+const TOOLS: [&str; 4] = ["sh", "tar", "gzip", "curl"];
 
 /// A machine on which VMs can be launched. Clones are the same host.
 #[derive(Clone, Debug)]
