@@ -96,31 +96,112 @@ impl Client {
 
     /// Puts a file or folder of this machine into a VM.
     ///
-    /// A file becomes the file named by `remote`. Of a folder, the contents land in the folder
-    /// named by `remote`, which is made with its parents; what is there stays, and same names are
-    /// replaced. In a folder, permissions and symbolic links are kept; owners are not: everything
-    /// belongs to root. `remote` is absolute. Folders are packed while they are sent: nothing is
-    /// staged on this machine's disk, and memory does not grow with the size.
+    /// A file becomes the file named by `remote`, with the permissions it has here; it gets that
+    /// name only when it is whole, so a failure leaves what was there. Of a folder, the contents
+    /// land in the folder named by `remote`, which is made with its parents; what is there stays,
+    /// and same names are replaced. A folder that is new in the VM comes about as a whole or not at
+    /// all; into one that is there, the files go one by one once the whole archive has arrived. If
+    /// that fails in the middle (a full disk), the error says so, and those before it stay.
+    /// Permissions, symbolic links and empty folders are kept; owners are not: everything belongs to
+    /// root. `remote` is absolute. Names can hold whatever the file system allows, in a folder also
+    /// what is no UTF-8.
     ///
-    /// Inside the VM, folders need `sh` and `tar` with gzip. Sends `POST …/files/presign`, the data
-    /// to the signed URL, `POST …/files/fetch`, and for folders `POST …/exec`.
+    /// Data flows from the disk to storage: nothing is staged on this machine, and memory does not
+    /// grow with the size. Lengths are compared inside the VM; with `.verify(true)`, checksums too.
+    /// When storage fails in passing, the transfer starts over with fresh signed URLs, as often as
+    /// the client's retries say. To cancel, drop the future: see [`Upload`].
+    ///
+    /// Inside the VM it needs `sh` and the usual small tools (`wc`, `chmod`, `mv`, `rm`), for
+    /// folders also `tar` with gzip. Sends `POST …/files/presign`, the data to the signed URL,
+    /// `POST …/files/fetch` and `POST …/exec`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = fastvm_local::Server::start().await?;
+    /// # let client = fastvm::Client::builder().api_key(server.api_key()).base_url(server.base_url()).build()?;
+    /// # let vm = client.vms().launch("c1m2").await?;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let project = folder.path();
+    /// # std::fs::write(project.join("main.rs"), "fn main() {}")?;
+    /// # std::fs::create_dir(project.join("target"))?;
+    /// client
+    ///     .upload(&vm.id, project, "/root/project")
+    ///     .exclude("target/")
+    ///     .on_progress(|now| println!("{} files, {} bytes", now.files, now.bytes))
+    ///     .await?;
+    /// assert_eq!(vm.run("ls project").await?.stdout, "main.rs\n");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NotFound`] or [`ErrorKind::Io`] with the path if something cannot be read;
-    /// [`ErrorKind::Transfer`] if the VM cannot fetch or unpack it.
+    /// All name the path. [`ErrorKind::NotFound`] or [`ErrorKind::Io`] if something here cannot be
+    /// read; [`ErrorKind::InvalidInput`] if a file is larger than the VM takes;
+    /// [`ErrorKind::Transfer`] if a file changes while it is sent, an archive grows larger than the
+    /// VM takes, or the VM cannot fetch it or put it in place. What storage answers is an
+    /// [`ErrorKind::Status`]. After each of them, nothing temporary is left in the VM as long as
+    /// that can be reached.
     pub fn upload(
         &self,
         id: impl Into<String>,
         local: impl AsRef<std::path::Path>,
         remote: impl Into<String>,
     ) -> Upload {
-        Upload::new(
-            &self.api,
-            id.into(),
-            local.as_ref().to_owned(),
-            remote.into(),
-        )
+        let local = local.as_ref().to_owned();
+        Upload::of_path(&self.api, id.into(), local, remote.into())
+    }
+
+    /// Makes a file in a VM of bytes in memory: see [`upload`](Self::upload).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = fastvm_local::Server::start().await?;
+    /// # let client = fastvm::Client::builder().api_key(server.api_key()).base_url(server.base_url()).build()?;
+    /// # let vm = client.vms().launch("c1m2").await?;
+    /// client
+    ///     .upload_bytes(&vm.id, "#!/bin/sh\necho hello\n", "/root/hello")
+    ///     .mode(0o755)
+    ///     .await?;
+    /// assert_eq!(vm.run("./hello").await?.stdout, "hello\n");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn upload_bytes(
+        &self,
+        id: impl Into<String>,
+        data: impl Into<Vec<u8>>,
+        remote: impl Into<String>,
+    ) -> Upload {
+        Upload::of_bytes(&self.api, id.into(), data.into(), remote.into())
+    }
+
+    /// Makes a file in a VM of all that a reader gives: see [`upload`](Self::upload).
+    ///
+    /// A reader cannot start over, so the transfer is not repeated when storage fails in passing;
+    /// the error says so.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = fastvm_local::Server::start().await?;
+    /// # let client = fastvm::Client::builder().api_key(server.api_key()).base_url(server.base_url()).build()?;
+    /// # let vm = client.vms().launch("c1m2").await?;
+    /// let reader = tokio::io::AsyncReadExt::take(tokio::io::repeat(b'x'), 1_000_000);
+    /// client.upload_reader(&vm.id, reader, "/root/many").await?;
+    /// assert_eq!(vm.run("wc -c < many").await?.stdout, "1000000\n");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn upload_reader(
+        &self,
+        id: impl Into<String>,
+        reader: impl tokio::io::AsyncRead + Send + 'static,
+        remote: impl Into<String>,
+    ) -> Upload {
+        Upload::of_reader(&self.api, id.into(), reader, remote.into())
     }
 
     /// Brings a file or folder of a VM to this machine.

@@ -11,7 +11,7 @@ use crate::connector::Connector;
 use crate::idle::watched;
 
 /// How much of stderr's end an error shows.
-const STDERR_TAIL: usize = 400;
+pub(crate) const STDERR_TAIL: usize = 400;
 
 /// A command to run: a shell line or an argument vector.
 ///
@@ -283,7 +283,7 @@ pub(crate) fn succeeded(answer: &ExecVmResponse) -> bool {
 }
 
 /// The last `length` bytes, or a little less, so that no character is cut.
-fn tail(text: &str, length: usize) -> &str {
+pub(crate) fn tail(text: &str, length: usize) -> &str {
     let mut start = text.len().saturating_sub(length);
     while !text.is_char_boundary(start) {
         start += 1;

@@ -70,12 +70,24 @@ impl Vm {
 
     /// Puts a file or folder into this VM: see [`Client::upload`](crate::Client::upload).
     pub fn upload(&self, local: impl AsRef<Path>, remote: impl Into<String>) -> Upload {
-        Upload::new(
-            self.client(),
-            self.id.clone(),
-            local.as_ref().to_owned(),
-            remote.into(),
-        )
+        let local = local.as_ref().to_owned();
+        Upload::of_path(self.client(), self.id.clone(), local, remote.into())
+    }
+
+    /// Makes a file in this VM of bytes in memory: see
+    /// [`Client::upload_bytes`](crate::Client::upload_bytes).
+    pub fn upload_bytes(&self, data: impl Into<Vec<u8>>, remote: impl Into<String>) -> Upload {
+        Upload::of_bytes(self.client(), self.id.clone(), data.into(), remote.into())
+    }
+
+    /// Makes a file in this VM of all that a reader gives: see
+    /// [`Client::upload_reader`](crate::Client::upload_reader).
+    pub fn upload_reader(
+        &self,
+        reader: impl tokio::io::AsyncRead + Send + 'static,
+        remote: impl Into<String>,
+    ) -> Upload {
+        Upload::of_reader(self.client(), self.id.clone(), reader, remote.into())
     }
 
     /// Brings a file or folder out of this VM: see [`Client::download`](crate::Client::download).

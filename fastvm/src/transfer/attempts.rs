@@ -1,5 +1,7 @@
 //! When a transfer starts over.
 
+use std::time::Duration;
+
 use fastvm_api::{Client, Error, ErrorKind, Operation, Result};
 use http::StatusCode;
 
@@ -35,21 +37,32 @@ impl Attempts {
 
     /// Waits until the next attempt is due, or gives the error back if there is to be none.
     pub(super) async fn after(&mut self, error: Error) -> Result<()> {
-        self.failed += 1;
-        if self.is_expired(&error) {
-            return Ok(());
-        }
-        let connector = Connector::of(&self.api);
-        let pause = connector.and_then(|connector| {
-            connector.pause_before_repeat(&ATTEMPT, &error, self.failed, self.max_retries)
-        });
-        match pause {
+        match self.pause(&error) {
             Some(pause) => {
                 tokio::time::sleep(pause).await;
                 Ok(())
             }
             None => Err(error.with_attempts(self.failed)),
         }
+    }
+
+    /// Counts a failed attempt; the pause before the next, or `None` if there is to be none.
+    pub(super) fn pause(&mut self, error: &Error) -> Option<Duration> {
+        self.failed += 1;
+        if self.is_expired(error) {
+            return Some(Duration::ZERO);
+        }
+        Connector::of(&self.api)?.pause_before_repeat(
+            &ATTEMPT,
+            error,
+            self.failed,
+            self.max_retries,
+        )
+    }
+
+    /// How many attempts have failed.
+    pub(super) fn failed(&self) -> u32 {
+        self.failed
     }
 
     /// Whether storage refuses the signed URL, for the first time: a fresh one may do.

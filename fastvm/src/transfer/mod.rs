@@ -3,14 +3,14 @@
 //! The client and the VM never see each other: one puts the data under a signed URL, the other
 //! fetches it. Folders travel as a gzipped tar that is packed and unpacked while it flows.
 
-#[allow(dead_code)] // used by uploads and downloads soon
 mod attempts;
-#[allow(dead_code)] // used by uploads and downloads soon
 mod checksum;
 mod download;
+mod outgoing;
 mod pack;
-#[allow(dead_code)] // used by uploads and downloads soon
 mod progress;
+mod source;
+mod staging;
 mod unpack;
 mod upload;
 
@@ -23,7 +23,7 @@ use fastvm_api::{CallInfo, Client, Error, ErrorKind, Operation, Result};
 use reqwest::{Request, Response};
 
 use crate::connector::Connector;
-use crate::exec::{Output, Run};
+use crate::exec::{Run, STDERR_TAIL, tail};
 
 use progress::Listener;
 
@@ -55,7 +55,6 @@ pub enum Compression {
 }
 
 impl Compression {
-    #[allow(dead_code)] // used by uploads and downloads soon
     /// The level of gzip, or `None` for no compression.
     fn gzip_level(self) -> Result<Option<u32>> {
         match self {
@@ -170,17 +169,11 @@ async fn storage(
     api.send(request, &call).await
 }
 
-/// Runs a step of a transfer in the VM.
-async fn exec<const N: usize>(
-    api: &Client,
-    vm_id: &str,
-    options: &Options,
-    command: [&str; N],
-) -> Result<Output> {
+/// A step of a transfer in the VM, to be awaited.
+fn exec<const N: usize>(api: &Client, vm_id: &str, options: &Options, command: [&str; N]) -> Run {
     Run::new(api, vm_id.to_owned(), command.into())
         .timeout(options.exec)
         .idle_check(options.idle_check)
-        .await
 }
 
 /// An error of this machine's files.
@@ -192,6 +185,12 @@ fn local_error(path: &Path, what: &str, source: io::Error) -> Error {
     Error::new(kind, what)
         .with_path(path.to_string_lossy())
         .with_source(source)
+}
+
+/// A file of this machine is not what it was when its reading began.
+fn changed(path: &Path) -> Error {
+    let message = "the file changed while it was sent";
+    Error::new(ErrorKind::Transfer, message).with_path(path.to_string_lossy())
 }
 
 /// An error of a step inside the VM.
@@ -212,10 +211,9 @@ fn step_failed(
         .trim()
         .replace(&urls.upload_url, "(signed URL)")
         .replace(&urls.download_url, "(signed URL)");
-    let detail = if stderr.is_empty() {
-        String::new()
-    } else {
-        format!(": {stderr}")
+    let detail = match tail(&stderr, STDERR_TAIL) {
+        "" => String::new(),
+        stderr => format!(": {stderr}"),
     };
     Error::new(ErrorKind::Transfer, format!("{what}: {how}{detail}"))
         .with_vm_id(vm_id)

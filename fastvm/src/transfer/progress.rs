@@ -64,6 +64,11 @@ impl Meter {
         }
     }
 
+    /// There will be so many bytes.
+    pub(super) fn expect(&mut self, total: Option<u64>) {
+        self.total = total;
+    }
+
     /// Where files are counted.
     pub(super) fn files(&self) -> Files {
         self.files.clone()

@@ -398,43 +398,6 @@ async fn what_is_missing_in_the_vm_is_not_found_and_leaves_nothing_here() {
     );
 }
 
-#[tokio::test]
-async fn what_the_vm_cannot_write_is_a_transfer_error_without_the_signed_url() {
-    let world = World::start().await;
-    let vm = launch(&world).await;
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("f"), "data").unwrap();
-    for local in [folder.path().to_owned(), folder.path().join("f")] {
-        let error = vm.upload(&local, "/usr/read-only").await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Transfer, "{error:?}");
-        assert_eq!(error.path(), Some("/usr/read-only"));
-        assert!(!format!("{error} {error:?}").contains("sig="), "{error:?}");
-    }
-    assert_eq!(vm.run("ls -A /tmp").await.unwrap().stdout, "");
-}
-
-#[tokio::test]
-async fn what_cannot_be_packed_is_named() {
-    let world = World::start().await;
-    let vm = launch(&world).await;
-    let folder = tempfile::tempdir().unwrap();
-    fs::create_dir(folder.path().join("sub")).unwrap();
-    let socket = folder.path().join("sub/socket");
-    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-    let error = vm.upload(folder.path(), "/root/x").await.unwrap_err();
-    assert_eq!(
-        (error.kind(), error.path()),
-        (ErrorKind::Io, socket.to_str())
-    );
-    assert_eq!(
-        vm.run("ls -A /root /tmp | grep -c fastvm; ls /root")
-            .await
-            .unwrap()
-            .stdout,
-        "0\n"
-    );
-}
-
 /// A service whose VM says that `kind` was sent, and whose storage answers `reply`.
 async fn faulty(kind: &'static str, put: Reply, get: Reply) -> Stub {
     let max = 1000;
@@ -506,53 +469,4 @@ async fn an_archive_that_ends_early_is_an_error() {
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Transfer);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-}
-
-#[tokio::test]
-async fn storage_gets_no_key_and_its_refusal_is_an_error_without_the_url() {
-    for status in [403, 413, 503] {
-        let stub = faulty(
-            "file",
-            Reply::Answer(status, vec![], b"<Error>no</Error>".to_vec()),
-            Reply::Close,
-        )
-        .await;
-        let client = client(stub.base_url(), "the-key");
-        let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(file.path(), "data").unwrap();
-        let error = client
-            .upload("vm-1", file.path(), "/root/x")
-            .await
-            .unwrap_err();
-        assert_eq!(error.status().unwrap().as_u16(), status);
-        assert_eq!(error.path(), file.path().to_str());
-        assert!(!format!("{error} {error:?}").contains("SECRET"));
-        let requests = stub.requests();
-        let keys: Vec<_> = requests
-            .iter()
-            .map(|request| request.header("x-api-key"))
-            .collect();
-        assert_eq!(keys, [Some("the-key"), None], "presign and PUT, each once");
-        assert_eq!(requests[1].body, b"data");
-        assert_eq!(
-            requests[1].header("content-type"),
-            Some("application/octet-stream")
-        );
-    }
-}
-
-#[tokio::test]
-async fn a_file_the_vm_has_no_room_for_is_refused_before_it_is_sent() {
-    let stub = faulty("file", Reply::json(200, ""), Reply::Close).await;
-    let file = tempfile::NamedTempFile::new().unwrap();
-    fs::write(file.path(), vec![0; 1001]).unwrap();
-    let error = client(stub.base_url(), "k")
-        .upload("vm-1", file.path(), "/root/x")
-        .await
-        .unwrap_err();
-    assert!(
-        error.is_invalid_input() && error.to_string().contains("1000"),
-        "{error}"
-    );
-    assert_eq!(stub.requests().len(), 1);
 }

@@ -1,0 +1,254 @@
+//! What an upload takes its data from, opened anew for each attempt.
+
+use std::fmt;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use fastvm_api::{Error, ErrorKind, Result};
+use futures_core::Stream;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::io::ReaderStream;
+
+use super::pack::{self, PackError, Packing};
+use super::progress::Files;
+use super::{CHUNK, CHUNKS_IN_FLIGHT, changed, local_error};
+
+/// The permissions of a file that has none here.
+const PLAIN: u32 = 0o644;
+
+/// Data as it flows.
+pub(super) type Data = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
+
+type Reader = Pin<Box<dyn AsyncRead + Send>>;
+
+/// Where the data comes from, as the caller says it.
+pub(super) enum Source {
+    Path(PathBuf),
+    Bytes(Bytes),
+    Reader(Reader),
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => write!(f, "{path:?}"),
+            Self::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
+            Self::Reader(_) => f.write_str("a reader"),
+        }
+    }
+}
+
+/// What was found there.
+pub(super) enum Content {
+    File(PathBuf),
+    Folder(Packing),
+    Bytes(Bytes),
+    /// Until it was read.
+    Reader(Option<Reader>),
+}
+
+/// The data of one attempt.
+pub(super) struct Opened {
+    pub(super) data: Data,
+    /// How many bytes it has, if that is known.
+    pub(super) size: Option<u64>,
+    /// The permissions that the file has here.
+    pub(super) mode: u32,
+    pub(super) proof: Proof,
+}
+
+/// Tells at the end whether what was sent is what was to be sent.
+pub(super) enum Proof {
+    /// Nothing can have gone wrong that did not show.
+    None,
+    File(OpenFile),
+    Packed(JoinHandle<Result<(), PackError>>),
+}
+
+impl Content {
+    /// Looks at the source. Only a path can be something that cannot be uploaded.
+    pub(super) async fn of(source: Source, packing: Packing) -> Result<Self> {
+        let path = match source {
+            Source::Path(path) => path,
+            Source::Bytes(bytes) => return Ok(Self::Bytes(bytes)),
+            Source::Reader(reader) => return Ok(Self::Reader(Some(reader))),
+        };
+        let metadata = tokio::fs::metadata(&path)
+            .await
+            .map_err(|error| local_error(&path, "there is nothing to upload", error))?;
+        if metadata.is_dir() {
+            return Ok(Self::Folder(packing.of(path)));
+        }
+        if metadata.is_file() {
+            return Ok(Self::File(path));
+        }
+        let message = "only files and folders can be uploaded";
+        Err(Error::new(ErrorKind::InvalidInput, message).with_path(path.to_string_lossy()))
+    }
+
+    /// The file or folder of this machine, to be named in errors.
+    pub(super) fn path(&self) -> Option<String> {
+        let path = match self {
+            Self::File(path) => path,
+            Self::Folder(packing) => packing.folder(),
+            Self::Bytes(_) | Self::Reader(_) => return None,
+        };
+        Some(path.to_string_lossy().into_owned())
+    }
+
+    pub(super) fn is_folder(&self) -> bool {
+        matches!(self, Self::Folder(_))
+    }
+
+    /// Whether another attempt can begin from the start.
+    pub(super) fn can_start_over(&self) -> bool {
+        !matches!(self, Self::Reader(_))
+    }
+
+    /// Begins to read. A folder's files are counted in `files`.
+    pub(super) async fn open(&mut self, files: Files) -> Result<Opened> {
+        let (data, size, mode, proof): (Data, _, _, _) = match self {
+            Self::File(path) => {
+                let (file, open) = OpenFile::open(path).await?;
+                let (size, mode) = (open.size, open.mode);
+                let data = ReaderStream::with_capacity(file.take(size), CHUNK);
+                (Box::pin(data), Some(size), mode, Proof::File(open))
+            }
+            Self::Folder(packing) => {
+                let (sender, receiver) = mpsc::channel(CHUNKS_IN_FLIGHT);
+                let packing = packing.clone();
+                let packed =
+                    tokio::task::spawn_blocking(move || pack::pack(&packing, &files, sender));
+                (
+                    Box::pin(Chunks(receiver)),
+                    None,
+                    PLAIN,
+                    Proof::Packed(packed),
+                )
+            }
+            Self::Bytes(bytes) => {
+                let size = Some(bytes.len() as u64);
+                (Box::pin(Slices(bytes.clone())), size, PLAIN, Proof::None)
+            }
+            Self::Reader(reader) => {
+                let reader = reader.take().ok_or_else(|| {
+                    Error::new(ErrorKind::Transfer, "the reader was read already")
+                })?;
+                let data = ReaderStream::with_capacity(reader, CHUNK);
+                (Box::pin(data), None, PLAIN, Proof::None)
+            }
+        };
+        Ok(Opened {
+            data,
+            size,
+            mode,
+            proof,
+        })
+    }
+}
+
+impl Proof {
+    /// Looks again. `is_put` is whether storage says that it has the data.
+    pub(super) async fn check(self, is_put: bool) -> Result<()> {
+        let lost = |panic| {
+            Error::new(ErrorKind::Transfer, "the data could not be read").with_source(panic)
+        };
+        match self {
+            Self::None => Ok(()),
+            Self::File(file) => {
+                let checked = tokio::task::spawn_blocking(move || file.check());
+                checked.await.map_err(lost)?
+            }
+            Self::Packed(packed) => match packed.await.map_err(lost)? {
+                Err(PackError::Unreadable(error)) => Err(error),
+                Err(PackError::Unwanted) if is_put => {
+                    let message = "storage took a part of the data only";
+                    Err(Error::new(ErrorKind::Transfer, message))
+                }
+                Ok(()) | Err(PackError::Unwanted) => Ok(()),
+            },
+        }
+    }
+}
+
+/// A file that is being read, and what it was when that began.
+pub(super) struct OpenFile {
+    path: PathBuf,
+    file: std::fs::File,
+    size: u64,
+    mode: u32,
+    modified: Option<SystemTime>,
+}
+
+impl OpenFile {
+    async fn open(path: &Path) -> Result<(tokio::fs::File, Self)> {
+        let cannot_read = |error| local_error(path, "the file cannot be read", error);
+        let mut file = tokio::fs::File::open(path).await.map_err(cannot_read)?;
+        file.set_max_buf_size(CHUNK);
+        let metadata = file.metadata().await.map_err(cannot_read)?;
+        let again = file.try_clone().await.map_err(cannot_read)?;
+        let open = Self {
+            path: path.to_owned(),
+            file: again.into_std().await,
+            size: metadata.len(),
+            mode: permissions(&metadata),
+            modified: metadata.modified().ok(),
+        };
+        Ok((file, open))
+    }
+
+    /// Whether it still is what it was: nothing is taken for whole that is half old and half new.
+    fn check(mut self) -> Result<()> {
+        let cannot_read = |error| local_error(&self.path, "the file cannot be read", error);
+        let now = self.file.metadata().map_err(cannot_read)?;
+        let is_same = now.len() == self.size && now.modified().ok() == self.modified;
+        // Files like those in `/proc` say falsely that they are empty.
+        let rest = self.file.seek(SeekFrom::Start(self.size));
+        let rest = rest.and_then(|_| self.file.read(&mut [0]));
+        match is_same && rest.map_err(cannot_read)? == 0 {
+            true => Ok(()),
+            false => Err(changed(&self.path)),
+        }
+    }
+}
+
+#[cfg(unix)]
+fn permissions(metadata: &std::fs::Metadata) -> u32 {
+    use std::os::unix::fs::PermissionsExt;
+    metadata.permissions().mode() & 0o7777
+}
+
+#[cfg(not(unix))]
+fn permissions(_: &std::fs::Metadata) -> u32 {
+    PLAIN
+}
+
+/// Packed chunks as they come from the packing thread.
+struct Chunks(mpsc::Receiver<io::Result<Bytes>>);
+
+impl Stream for Chunks {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_recv(context)
+    }
+}
+
+/// Bytes in memory, a chunk at a time, so that their progress shows.
+struct Slices(Bytes);
+
+impl Stream for Slices {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let length = self.0.len().min(CHUNK);
+        let slice = self.0.split_to(length);
+        Poll::Ready((length > 0).then_some(Ok(slice)))
+    }
+}
