@@ -39,7 +39,8 @@
 //! - An operation that is not safe to repeat is sent once, and again only if it provably never left.
 //!   [`Error::outcome`] says what is known of a failed call's side effects.
 //! - A launch that fails or is dropped leaves no VM behind, and one whose answer was lost is found
-//!   again: see [`Vms::launch`].
+//!   again: see [`Vms::launch`]. [`Vm::into_guard`] deletes a VM at the end of a scope, and
+//!   [`Vm::lease`] when its client is no more.
 //! - A stream ends with the command's exit or with an error, never in silence.
 //! - Keys, signed URLs, credentials and environment values are in no error and no `Debug` output.
 //!
@@ -51,8 +52,10 @@ mod cleanup;
 mod client;
 mod connector;
 mod exec;
+mod guard;
 mod idle;
 mod launch;
+mod lease;
 mod network;
 mod retry;
 mod stream;
@@ -67,7 +70,9 @@ pub use fastvm_api::{
     CallInfo, CallOptions, Cleanup, Error, ErrorKind, Operation, Outcome, Patch, ResponseValue,
     Result, Sending, Transport, types,
 };
+pub use guard::VmGuard;
 pub use launch::{LAUNCH_ID_KEY, Launch, WaitForVmReady};
+pub use lease::{Lease, LeasedLaunch, TakeLease};
 pub use retry::RetryPolicy;
 pub use stream::{ExecEvent, ExecStream, Exit, Stream};
 pub use transfer::{Compression, Download, Progress, Upload};

@@ -2,12 +2,15 @@
 
 use std::ops::Deref;
 use std::path::Path;
+use std::time::Duration;
 
 use fastvm_api::types::{AttachmentWarnings, SnapshotRestoreWarnings};
 use fastvm_api::vms::{FromVm, VmHandle};
 use fastvm_api::{Client, types};
 
 use crate::exec::{CommandLine, Run};
+use crate::guard::VmGuard;
+use crate::lease::TakeLease;
 use crate::stream::Stream;
 use crate::transfer::{Download, Upload};
 
@@ -16,7 +19,8 @@ use crate::transfer::{Download, Upload};
 /// Derefs to the generated [`VmHandle`], which has every operation below `/v1/vms/{id}`
 /// (`vm.pause()`, `vm.services().list()`, `vm.delete()`), and through it to the VM as last answered:
 /// `vm.id`, `vm.status`. Operations that answer a VM give a new handle; this one stays as it is.
-/// Dropping a handle leaves the VM.
+/// Dropping a handle leaves the VM: [`into_guard`](Self::into_guard) and [`lease`](Self::lease) are
+/// for those that shall not be left.
 #[derive(Clone, Debug)]
 pub struct Vm {
     handle: VmHandle<Vm>,
@@ -56,6 +60,25 @@ impl Vm {
     /// What the launch or restore that made this handle warned of; empty otherwise.
     pub fn warnings(&self) -> &Warnings {
         &self.warnings
+    }
+
+    /// Ties the VM to a scope: it is deleted when the guard is closed or dropped.
+    pub fn into_guard(self) -> VmGuard {
+        VmGuard::new(self)
+    }
+
+    /// Ties the VM to the life of this client: it is deleted when the heartbeat of the lease stays
+    /// out for this long, be it that the client was killed.
+    ///
+    /// Sets a TTL that deletes the VM, in place of the one it has, of whole seconds (rounded up, from
+    /// 1 s to a year). Sends `PATCH /v1/vms/{id}`; then `POST /v1/vms/{id}/ttl/refresh` at every third
+    /// of the time, until the [`Lease`](crate::Lease) is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) for a time that cannot be.
+    pub fn lease(&self, length: Duration) -> TakeLease {
+        TakeLease::new(self, length)
     }
 
     /// Runs a command in this VM: see [`Vms::run`](crate::Vms::run).

@@ -43,7 +43,8 @@ impl Vms {
     ///   [`Error::cleanup`](crate::Error::cleanup) says whether that succeeded.
     /// - When the future is dropped, in the background: the request runs in a task of its own, and
     ///   what it makes then is deleted. One that was never polled sends nothing. The background ends
-    ///   with the runtime; against that, and against a client that is killed, use a lease or a TTL.
+    ///   with the runtime; against that, and against a client that is killed, there is
+    ///   [`.lease(..)`](Launch::lease).
     ///
     /// When the answer is lost (a cut connection, a timeout, a 5xx), the launch is not sent again.
     /// The VM is looked for by the label [`LAUNCH_ID_KEY`](crate::LAUNCH_ID_KEY) that the request

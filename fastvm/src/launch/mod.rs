@@ -14,6 +14,7 @@ pub use wait::WaitForVmReady;
 use wait::{Wait, wait_setters};
 
 use crate::cleanup::DeleteOnDrop;
+use crate::lease::LeasedLaunch;
 use crate::vm::Vm;
 
 /// A launch or restore: `client.vms().launch("c1m2")`, `client.vms().restore("snp_…")`.
@@ -98,6 +99,21 @@ impl Launch {
     }
 
     wait_setters!();
+
+    /// Leases the VM from the start: nothing is left of it even if this client is killed, be it
+    /// before the answer has come. To be called last.
+    ///
+    /// The launch sets a TTL that deletes the VM, in place of `.ttl(..)`. It counts from when the VM
+    /// runs. For the limits, and for what follows, see [`Vm::lease`].
+    pub fn lease(self, length: Duration) -> LeasedLaunch {
+        LeasedLaunch::new(self, length)
+    }
+
+    /// Polls at least this often.
+    pub(crate) fn poll_within(mut self, interval: Duration) -> Self {
+        self.wait.poll_interval = self.wait.poll_interval.min(interval);
+        self
+    }
 
     /// Launches, waits, and gives the VM with the status and headers of the launch's answer, or of
     /// the list that the VM was found in if that answer was lost.

@@ -36,7 +36,8 @@ pub(crate) async fn vms_are(world: &World, wanted: usize) {
     eventually(async || vms(world).await == wanted).await;
 }
 
-async fn eventually(condition: impl AsyncFn() -> bool) {
+/// Waits until this holds.
+pub(crate) async fn eventually(condition: impl AsyncFn() -> bool) {
     let start = Instant::now();
     while !condition().await {
         assert!(

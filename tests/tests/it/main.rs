@@ -4,5 +4,7 @@ mod calls;
 mod commands;
 mod config;
 mod files;
+mod guard;
 mod launch;
+mod lease;
 mod uploads;
