@@ -24,6 +24,7 @@ use uuid::Uuid;
 
 use crate::sandbox::{Tree, furnish};
 
+pub(crate) mod dockerfile;
 mod layer;
 mod shelf;
 mod source;

@@ -81,7 +81,7 @@ pub use probe::Host;
 #[cfg(target_os = "linux")]
 pub use process::{Input, Output, Process};
 #[cfg(target_os = "linux")]
-pub(crate) use root::fill as furnish;
+pub(crate) use root::{PATH, fill as furnish};
 #[cfg(not(target_os = "linux"))]
 pub(crate) use std::fs::remove_dir_all as remove_when_at_rest;
 #[cfg(target_os = "linux")]
@@ -91,6 +91,8 @@ pub(crate) use tree::Tree;
 pub use unsupported::{Host, Input, Output, Process, Sandbox, Terminal};
 #[cfg(not(target_os = "linux"))]
 pub(crate) use unsupported::{copy_tree, furnish};
+#[cfg(target_os = "linux")]
+pub(crate) use user::owner_of;
 #[cfg(target_os = "linux")]
 pub use vm::Sandbox;
 

@@ -103,6 +103,12 @@ impl Host {
         self.shared.instance.root_of(id)
     }
 
+    /// Whether VMs with the host's programs see a part of the host, or what is made at their launch,
+    /// in this place of their root directory.
+    pub(crate) fn shows(&self, path: &Path) -> bool {
+        self.shared.layout.covers(path)
+    }
+
     /// Whether VMs see a list of the host's processes, because `/proc` is masked here (as in a
     /// container) and a new one is refused. They can read the names, and signal none.
     pub fn shows_host_processes(&self) -> bool {

@@ -12,7 +12,7 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use super::kernel::Step;
 
 /// Where a VM's programs are searched.
-pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What a VM sees of the host's `/etc` and `/var`, where it exists: certificates and the choices
 /// that links in `/usr` lead through.
@@ -156,6 +156,18 @@ impl Layout {
     pub(super) fn shows(&self, path: &Path) -> Option<&Path> {
         let shared = self.shared.iter().map(PathBuf::as_path);
         shared.into_iter().find(|shared| path.starts_with(shared))
+    }
+
+    /// Whether a launch puts something over `path`.
+    pub(super) fn covers(&self, path: &Path) -> bool {
+        let is_over = |place: &CString| path.starts_with(OsStr::from_bytes(place.as_bytes()));
+        self.shows(path).is_some()
+            || self.steps.iter().any(|step| match step {
+                Step::Link { at, .. } => is_over(at),
+                Step::Mount { target, .. } => is_over(target),
+                Step::Proc => path.starts_with("/proc"),
+                _ => false,
+            })
     }
 
     /// A step in words, to follow "could not".

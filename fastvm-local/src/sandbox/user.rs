@@ -46,6 +46,11 @@ pub(super) fn find(root: &Path, asked: &str) -> Result<User, ExecError> {
     })
 }
 
+/// The user and the group that a file is to belong to.
+pub(crate) fn owner_of(root: &Path, asked: &str) -> Result<(u32, u32), ExecError> {
+    find(root, asked).map(|user| (user.uid, user.gid))
+}
+
 fn look_up(asked: &str, passwd: &str, group: &str) -> Option<User> {
     let (name, group_name) = asked.split_once(':').unwrap_or((asked, ""));
     let mut user = match name {
