@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::exec::ended_with_vm;
-use crate::sandbox::{ExecError, ExecSpec, Sandbox, Terminal, TerminalSize};
+use crate::sandbox::{ExecError, Sandbox, Terminal, TerminalSize};
 use crate::vms::Machine;
 
 /// How long a token is good.
@@ -80,8 +80,8 @@ impl Consoles {
 }
 
 /// Opens a terminal with a login shell.
-pub(crate) async fn login(sandbox: &Sandbox) -> Result<Terminal, ExecError> {
-    let shell = |name| ExecSpec::new([name, "-l"]);
+pub(crate) async fn login(machine: &Machine, sandbox: &Sandbox) -> Result<Terminal, ExecError> {
+    let shell = |name| machine.origin().command([name, "-l"]);
     match sandbox.terminal(shell("bash"), FIRST_SIZE).await {
         Err(ExecError::NotFound { .. }) => sandbox.terminal(shell("sh"), FIRST_SIZE).await,
         other => other,

@@ -36,7 +36,7 @@
 //! - `volumes` are folders that VMs share, `bucket_mounts` folders that stand in for buckets, and
 //!   `mounts` is what both know of paths in a VM
 //! - `snapshots` are copies of a VM's files for new VMs
-//! - `images` finds the images that snapshots are imported from
+//! - `images` finds the images that snapshots are made of, and `imports` makes these
 //! - `storage` holds what signed URLs point to, `store` keeps records and their data
 //! - `ssh_keys` knows the user's keys
 //! - `check` refuses requests that are not as the document of the API says
@@ -53,6 +53,7 @@ mod faults;
 mod firewall;
 mod http;
 mod images;
+mod imports;
 mod mounts;
 mod proxy;
 mod quota;

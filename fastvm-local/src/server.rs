@@ -26,6 +26,7 @@ use crate::console::Consoles;
 use crate::faults::{Fault, Faults, InvalidFault};
 use crate::http::{ApiKey, App, Cuttable, not_available, router, service_or};
 use crate::images::Images;
+use crate::imports::Imports;
 use crate::proxy::Ends;
 use crate::quota::{Ledger, Quota};
 use crate::sandbox::ProbeError;
@@ -360,6 +361,8 @@ impl ServerBuilder {
         let snapshots = Arc::new(Snapshots::load(&store, &ledger).map_err(unusable)?);
         let images = Images::new(state::images(&host), self.images);
         let images = Arc::new(images.map_err(|error| unusable(error.into()))?);
+        let imports = Imports::load(&store, &ledger, &snapshots, &images, self.boot_delay);
+        let imports = imports.map_err(unusable)?;
         let objects = state::objects(&host);
         let storage = Storage::new(base_url.clone(), objects.clone(), self.url_lifetime);
         let records = Table::load(&store).map_err(unusable)?;
@@ -380,7 +383,7 @@ impl ServerBuilder {
             buckets,
             consoles: Consoles::default(),
             snapshots,
-            images,
+            imports,
             storage,
             ledger,
             ssh_keys,
@@ -457,7 +460,7 @@ async fn serve(
     }
     drop((listener, router));
     app.faults.stop();
-    app.vms.close().await;
+    join!(app.vms.close(), app.imports.close());
     let at_rest = async { join!(graceful.shutdown(), app.consoles.closed()) };
     let _ = timeout(GRACE, at_rest).await;
     connections.shutdown().await;

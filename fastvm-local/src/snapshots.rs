@@ -16,8 +16,12 @@ use fastvm_api::types::{
     SnapshotVolumeAttachment, Vm, VmStatus,
 };
 use serde::{Deserialize, Serialize};
+use tokio::select;
+use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::images::{Image, Origin};
 use crate::quota::{Ledger, Quota, QuotaExceeded, Share};
 use crate::rules;
 use crate::sandbox::{Sandbox, Tree, remove_when_at_rest};
@@ -43,6 +47,8 @@ pub(crate) struct Kept {
     disk_gib: i64,
     /// If the VM was paused: since when, which tells one pause from another.
     paused_at: Option<DateTime<Utc>>,
+    #[serde(default)]
+    origin: Origin,
 }
 
 impl Record for Kept {
@@ -68,6 +74,7 @@ struct Held {
 pub(crate) struct Source {
     pub(crate) snapshot: Snapshot,
     pub(crate) disk_gib: i64,
+    pub(crate) origin: Origin,
     pub(crate) tree: Arc<Tree>,
 }
 
@@ -142,6 +149,7 @@ impl Snapshots {
         Some(match kept.snapshot.status {
             SnapshotStatus::Ready => Ok(Source {
                 disk_gib: kept.disk_gib,
+                origin: kept.origin,
                 snapshot: kept.snapshot,
                 tree,
             }),
@@ -169,9 +177,10 @@ impl Snapshots {
         if let Some(first) = self.of_this_pause(&vm) {
             return Ok(first);
         }
-        let kept = capture(&vm, &machine.services(), name);
+        let kept = capture(&vm, machine, name);
         let id = kept.snapshot.id.clone();
-        let tree = self.register(kept)?;
+        let share = self.ledger.take(Quota::of_snapshot());
+        let tree = self.register(kept, share.map_err(NotTaken::Quota)?)?;
         let copied = copy(&sandbox, tree).await;
         self.settle(&id, copied)
     }
@@ -187,10 +196,36 @@ impl Snapshots {
         Some(first.snapshot)
     }
 
-    fn register(&self, kept: Kept) -> Result<Arc<Tree>, NotTaken> {
-        let share = self.ledger.take(Quota::of_snapshot());
+    /// Makes a snapshot of an image. `share` is its part of the quota. If it is cancelled, or this
+    /// future is dropped, none is left in the end.
+    pub(crate) async fn import(
+        &self,
+        mut snapshot: Snapshot,
+        disk_gib: i64,
+        image: Image,
+        share: Share,
+        cancel: &CancellationToken,
+    ) -> Result<Snapshot, NotTaken> {
+        let id = snapshot.id.clone();
+        snapshot.status = SnapshotStatus::Creating;
+        let kept = Kept {
+            snapshot,
+            disk_gib,
+            paused_at: None,
+            origin: image.origin(),
+        };
+        let tree = self.register(kept, share)?;
+        let copying = spawn_blocking(move || tree.fill_from_tree(&image.tree));
+        let copied = select! {
+            copied = copying => copied.map_err(io::Error::other).and_then(|copied| copied),
+            () = cancel.cancelled() => Err(io::Error::other("cancelled")),
+        };
+        self.settle(&id, copied)
+    }
+
+    fn register(&self, kept: Kept, share: Share) -> Result<Arc<Tree>, NotTaken> {
         let id = kept.snapshot.id.clone();
-        let tree = self.hold(&id, share.map_err(NotTaken::Quota)?);
+        let tree = self.hold(&id, share);
         self.table.insert(kept).inspect_err(|_| self.let_go(&id))?;
         Ok(tree)
     }
@@ -283,9 +318,9 @@ async fn copy(sandbox: &Sandbox, tree: Arc<Tree>) -> io::Result<()> {
 }
 
 /// What the settings of a VM are now, under a new id.
-fn capture(vm: &Vm, services: &Services, name: Option<&str>) -> Kept {
+fn capture(vm: &Vm, machine: &Machine, name: Option<&str>) -> Kept {
     let mut snapshot = Snapshot::new(
-        format!("snp_{}", Uuid::new_v4().simple()),
+        new_id(),
         &vm.org_id,
         rules::snapshot_name(name, &vm.id),
         &vm.id,
@@ -296,8 +331,9 @@ fn capture(vm: &Vm, services: &Services, name: Option<&str>) -> Kept {
     snapshot.metadata = vm.metadata.clone();
     snapshot.env_vars = vm.env_vars.clone();
     snapshot.firewall = vm.firewall.clone();
-    let services = services.iter();
+    let services = machine.services();
     snapshot.services = services
+        .iter()
         .map(|service| SnapshotService::new(&service.name, service.port).h2c(service.h2c))
         .collect();
     let volumes = vm.volumes.iter().map(|volume| {
@@ -316,5 +352,10 @@ fn capture(vm: &Vm, services: &Services, name: Option<&str>) -> Kept {
         snapshot,
         disk_gib: vm.disk_gib,
         paused_at: vm.paused_at,
+        origin: machine.origin().clone(),
     }
+}
+
+pub(crate) fn new_id() -> String {
+    format!("snp_{}", Uuid::new_v4().simple())
 }

@@ -13,6 +13,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::bucket_mounts::Buckets;
 use crate::firewall;
+use crate::images::Origin;
 use crate::quota::{Ledger, Quota, QuotaExceeded, Share};
 use crate::sandbox::{Host, LaunchError, LaunchSpec, Sandbox};
 use crate::services::Services;
@@ -140,7 +141,7 @@ impl Vms {
             if vm.status != VmStatus::Error {
                 stop(&mut vm);
             }
-            vms.enter(&mut lock(&vms.registry), vm, None);
+            vms.enter(&mut lock(&vms.registry), vm, Origin::default(), None);
         }
         vms
     }
@@ -151,9 +152,10 @@ impl Vms {
         self: &Arc<Self>,
         vm: Vm,
         spec: LaunchSpec,
+        origin: Origin,
         boot: Boot,
     ) -> Result<Vm, NotLaunched> {
-        let machine = self.register(vm)?;
+        let machine = self.register(vm, origin)?;
         let booting = tokio::spawn(Arc::clone(self).boot(Arc::clone(&machine), spec, boot));
         if self.boot_delay.is_zero()
             && boot == Boot::Normal
@@ -165,7 +167,7 @@ impl Vms {
         Ok(machine.view())
     }
 
-    fn register(&self, vm: Vm) -> Result<Arc<Machine>, NotLaunched> {
+    fn register(&self, vm: Vm, origin: Origin) -> Result<Arc<Machine>, NotLaunched> {
         let share = self
             .ledger
             .take(share_of(&vm))
@@ -176,14 +178,21 @@ impl Vms {
         }
         let kept = self.records.insert(vm.clone());
         kept.map_err(NotLaunched::NotKept)?;
-        Ok(self.enter(&mut registry, vm, Some(share)))
+        Ok(self.enter(&mut registry, vm, origin, Some(share)))
     }
 
-    fn enter(&self, registry: &mut Registry, vm: Vm, share: Option<Share>) -> Arc<Machine> {
+    fn enter(
+        &self,
+        registry: &mut Registry,
+        vm: Vm,
+        origin: Origin,
+        share: Option<Share>,
+    ) -> Arc<Machine> {
         registry.launched += 1;
         let machine = Arc::new(Machine {
             id: vm.id.clone(),
             number: registry.launched,
+            origin,
             ledger: Arc::clone(&self.ledger),
             records: Arc::clone(&self.records),
             expired: self.expired.clone(),
@@ -297,6 +306,7 @@ impl Vms {
 pub(crate) struct Machine {
     pub(crate) id: String,
     number: u64,
+    origin: Origin,
     ledger: Arc<Ledger>,
     records: Arc<Table<Vm>>,
     expired: UnboundedSender<Arc<Machine>>,
@@ -382,6 +392,11 @@ impl Machine {
         state.vm = changed;
         self.count_down(&mut state);
         Ok(state.view())
+    }
+
+    /// What it has of its image beside the files.
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     /// What is registered now.

@@ -104,7 +104,7 @@ pub(super) async fn open(
     app.consoles.redeem(&token, &id, Instant::now())?;
     let machine = app.vms.get(&id).ok_or_else(ApiError::no_such_vm)?;
     let sandbox = running(&machine)?;
-    let terminal = console::login(&sandbox).await?;
+    let terminal = console::login(&machine, &sandbox).await?;
     let sockets = app.consoles.sockets.clone();
     let console = Console {
         terminal,

@@ -48,7 +48,7 @@ async fn exec(
     }
     let limit =
         rules::time_limit(request.timeout_sec, DEFAULT_LIMIT).map_err(ApiError::bad_request)?;
-    let mut spec = ExecSpec::new(request.command);
+    let mut spec = machine.origin().command(request.command);
     if let Some(stdin) = request.stdin {
         let stdin = base64_simd::STANDARD.decode_to_vec(stdin);
         spec.stdin = Stdin::Bytes(stdin.map_err(|_| ApiError::bad_request("stdin: not base64"))?);

@@ -16,7 +16,7 @@ use crate::bucket_mounts::Buckets;
 use crate::check::Check;
 use crate::console::Consoles;
 use crate::faults::{Faults, STORAGE_GET, STORAGE_PUT};
-use crate::images::Images;
+use crate::imports::Imports;
 use crate::quota::Ledger;
 use crate::snapshots::Snapshots;
 use crate::ssh_keys::SshKeys;
@@ -51,7 +51,7 @@ pub(crate) use faults::Cuttable;
 pub(crate) use proxied::service_or;
 
 /// The one org that there is.
-const ORG_ID: &str = "org_local";
+pub(crate) const ORG_ID: &str = "org_local";
 
 /// What the handlers share.
 #[derive(Debug)]
@@ -61,8 +61,7 @@ pub(crate) struct App {
     pub(crate) buckets: Arc<Buckets>,
     pub(crate) consoles: Consoles,
     pub(crate) snapshots: Arc<Snapshots>,
-    #[allow(dead_code)]
-    pub(crate) images: Arc<Images>,
+    pub(crate) imports: Arc<Imports>,
     pub(crate) storage: Storage,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) ssh_keys: SshKeys,

@@ -21,6 +21,7 @@ use super::App;
 use super::body::{content_length, drain};
 use super::error::ApiError;
 use super::files::most_upload_bytes;
+use crate::imports::{CONTEXTS, MOST_CONTEXT_BYTES};
 use crate::storage::{self, Denied, Object, Signed};
 
 const READ_BYTES: usize = 256 * 1024;
@@ -54,11 +55,7 @@ pub(super) async fn put(
     let (parts, body) = request.into_parts();
     let headers = parts.headers;
     let admitted = check(&app, &Method::PUT, object, query.as_deref()).and_then(|object| {
-        let machine = app
-            .vms
-            .get(&object.vm_id)
-            .ok_or_else(ApiError::no_such_vm)?;
-        let most = most_upload_bytes(machine.view().disk_gib).unsigned_abs();
+        let most = most_bytes(&app, &object)?;
         match content_length(&headers) {
             Some(length) if length > most => Err(too_large(most)),
             _ => Ok((object, most)),
@@ -71,6 +68,18 @@ pub(super) async fn put(
             Err(refusal)
         }
     }
+}
+
+/// How much may be put there, if something may.
+fn most_bytes(app: &App, object: &Object) -> Result<u64, ApiError> {
+    if object.vm_id == CONTEXTS {
+        let is_expected = app.imports.expects(object);
+        let gone = || ApiError::not_found("build context: it was used or has expired");
+        return is_expected.then_some(MOST_CONTEXT_BYTES).ok_or_else(gone);
+    }
+    let machine = app.vms.get(&object.vm_id);
+    let machine = machine.ok_or_else(ApiError::no_such_vm)?;
+    Ok(most_upload_bytes(machine.view().disk_gib).unsigned_abs())
 }
 
 fn too_large(most: u64) -> ApiError {

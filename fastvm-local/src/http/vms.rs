@@ -22,6 +22,7 @@ use super::query::Filters;
 use super::{App, ORG_ID, json, snapshots};
 use crate::bucket_mounts;
 use crate::firewall;
+use crate::images::Origin;
 use crate::rules;
 use crate::sandbox::LaunchSpec;
 use crate::services::NotRegistered;
@@ -60,6 +61,7 @@ async fn launch(
     let mut spec = LaunchSpec::new(&vm.id, rules::host_name(&vm.name, &vm.id));
     spec.env = vm.env_vars.clone();
     let (mut services, mut warnings) = (Vec::new(), AttachmentWarnings::new());
+    let mut origin = Origin::default();
     if let Some((source, skipped)) = source {
         warnings.skipped_snapshot_volumes = skipped;
         if keeps_buckets {
@@ -68,9 +70,15 @@ async fn launch(
         }
         vm.source_name = Some(source.snapshot.name);
         services = source.snapshot.services;
+        origin = source.origin;
+        spec.root = origin.root();
+        // What the image sets, unless the VM sets it, too.
+        let mut env = origin.config.env.clone();
+        env.extend(spec.env);
+        spec.env = env;
         spec.source = Some(source.tree);
     }
-    let mut vm = app.vms.launch(vm, spec, boot).await?;
+    let mut vm = app.vms.launch(vm, spec, origin, boot).await?;
     let mut restore_warnings = None;
     if let Some(machine) = app.vms.get(&vm.id) {
         let registered = register_services(&machine, &services);

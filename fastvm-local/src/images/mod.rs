@@ -3,9 +3,6 @@
 //! No registry is ever asked. An image is found in a folder that the user names, as an OCI image
 //! layout or a `docker save` archive, or it is [`BASE`].
 
-// The operations come next.
-#![allow(dead_code)]
-
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::error::Error;
 use std::fmt;
@@ -22,7 +19,7 @@ use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::sandbox::{Tree, furnish};
+use crate::sandbox::{ExecSpec, RootKind, Tree, furnish};
 
 pub(crate) mod dockerfile;
 mod layer;
@@ -51,6 +48,10 @@ mod unpack {
         }
 
         pub(super) fn apply(&mut self, _: impl Read) -> io::Result<()> {
+            match self.0 {}
+        }
+
+        pub(super) fn make_folder(&self, _: &str) -> io::Result<()> {
             match self.0 {}
         }
 
@@ -99,8 +100,43 @@ impl fmt::Debug for ImageConfig {
     }
 }
 
+/// What VMs, and snapshots of them, keep of their image beside its files.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Origin {
+    pub(crate) config: ImageConfig,
+    pub(crate) has_own_root: bool,
+}
+
+impl Image {
+    pub(crate) fn origin(&self) -> Origin {
+        Origin {
+            config: self.config.clone(),
+            has_own_root: self.has_own_root,
+        }
+    }
+}
+
+impl Origin {
+    pub(crate) fn root(&self) -> RootKind {
+        if self.has_own_root {
+            RootKind::Own
+        } else {
+            RootKind::Host
+        }
+    }
+
+    /// A command as the image has it run: its user, in its working directory.
+    pub(crate) fn command<S: Into<String>>(&self, argv: impl IntoIterator<Item = S>) -> ExecSpec {
+        let mut spec = ExecSpec::new(argv);
+        spec.cwd = self.config.workdir.clone();
+        spec.user = self.config.user.clone();
+        spec
+    }
+}
+
 /// An entry of the log of an import, which gets its time when it is recorded.
 #[derive(Clone, Debug)]
+#[allow(dead_code)]
 pub(crate) struct ImportEvent {
     pub(crate) phase: SnapshotImportPhase,
     pub(crate) status: SnapshotImportEventStatus,
@@ -228,6 +264,15 @@ fn check_platform(asked: Option<&str>) -> Result<(), ImageError> {
     }
 }
 
+/// A working directory from `/` on.
+fn absolute(path: String) -> String {
+    if path.starts_with('/') {
+        path
+    } else {
+        format!("/{path}")
+    }
+}
+
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ImageError> + Send + 'static,
 ) -> Result<T, ImageError> {
@@ -250,10 +295,14 @@ fn unpack(
             ImageError::Unusable(format!("layer {} of the image: {error}", number + 1))
         })?;
     }
+    let config = config_of(&parts.config);
+    if let Some(workdir) = &config.workdir {
+        root.make_folder(workdir)?;
+    }
     root.finish()?;
     Ok(Image {
         tree: Arc::new(tree),
-        config: config_of(&parts.config),
+        config,
         has_own_root: true,
     })
 }
@@ -293,7 +342,7 @@ fn config_of(image: &ImageConfiguration) -> ImageConfig {
             .filter_map(|variable| variable.split_once('='))
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect(),
-        workdir: text(config.working_dir()),
+        workdir: text(config.working_dir()).map(absolute),
         user: text(config.user()),
         entrypoint: config.entrypoint().clone().unwrap_or_default(),
         cmd: config.cmd().clone().unwrap_or_default(),

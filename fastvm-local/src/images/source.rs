@@ -55,7 +55,7 @@ pub(super) struct Found {
 
 #[derive(Debug)]
 enum Content {
-    Described(Descriptor),
+    Described(Box<Descriptor>),
     Saved { config: String, layers: Vec<String> },
 }
 
@@ -237,7 +237,7 @@ impl Source {
 impl Form {
     fn packed(path: &Path, temporary: &Path) -> io::Result<Self> {
         let mut unpacked = None;
-        if !path.extension().is_some_and(|extension| extension == "tar") {
+        if path.extension().is_none_or(|extension| extension != "tar") {
             let mut plain = NamedTempFile::new_in(temporary)?;
             io::copy(
                 &mut decompress(BufReader::new(File::open(path)?))?,
@@ -331,7 +331,7 @@ fn described_as(descriptor: &Descriptor, own_name: &str, alone: bool) -> Option<
     Some(Found {
         name: name.parse().ok()?,
         digest: descriptor.digest().to_string(),
-        content: Content::Described(descriptor.clone()),
+        content: Content::Described(Box::new(descriptor.clone())),
     })
 }
 

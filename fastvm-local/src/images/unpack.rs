@@ -77,6 +77,11 @@ impl Root {
         Ok(())
     }
 
+    /// Makes a folder, unless it is there.
+    pub(super) fn make_folder(&self, path: &str) -> io::Result<()> {
+        self.folder(&inner_path(path.as_bytes())?).map(drop)
+    }
+
     /// Gives the folders their modes and times, the innermost first.
     pub(super) fn finish(mut self) -> io::Result<()> {
         let depth = |path: &Path| path.components().count();
@@ -394,4 +399,209 @@ fn clear_folder(folder: &OwnedFd, path: &Path, made: &HashSet<PathBuf>) -> io::R
 /// A path that leads to what a descriptor stands for.
 fn path_of(found: &impl AsFd) -> String {
     format!("/proc/self/fd/{}", found.as_fd().as_raw_fd())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use tar::{Builder, Header};
+
+    use super::*;
+
+    const LONG_AGO: u64 = 1_000_000;
+
+    fn add(layer: &mut Builder<Vec<u8>>, kind: EntryType, name: &str, mode: u32, data: &str) {
+        let mut header = Header::new_gnu();
+        // Written as they are: `set_path` would refuse what a hostile layer has.
+        header.as_gnu_mut().unwrap().name[..name.len()].copy_from_slice(name.as_bytes());
+        let is_link = kind.is_symlink() || kind.is_hard_link();
+        let data = if is_link {
+            let target = &mut header.as_gnu_mut().unwrap().linkname;
+            target[..data.len()].copy_from_slice(data.as_bytes());
+            ""
+        } else {
+            data
+        };
+        header.set_entry_type(kind);
+        header.set_mode(mode);
+        header.set_uid(geteuid().as_raw().into());
+        header.set_gid(nix::unistd::getegid().as_raw().into());
+        header.set_mtime(LONG_AGO);
+        header.set_size(data.len() as u64);
+        header.set_cksum();
+        layer.append(&header, data.as_bytes()).unwrap();
+    }
+
+    fn layer(entries: &[(EntryType, &str, u32, &str)]) -> Vec<u8> {
+        let mut layer = Builder::new(Vec::new());
+        for (kind, name, mode, data) in entries {
+            add(&mut layer, *kind, name, *mode, data);
+        }
+        layer.into_inner().unwrap()
+    }
+
+    fn unpack(root: &Path, layers: &[Vec<u8>]) -> io::Result<()> {
+        let mut into = Root::create(root)?;
+        for layer in layers {
+            into.apply(&layer[..])?;
+        }
+        into.finish()
+    }
+
+    const FILE: EntryType = EntryType::Regular;
+    const DIR: EntryType = EntryType::Directory;
+    const SYMLINK: EntryType = EntryType::Symlink;
+    const LINK: EntryType = EntryType::Link;
+
+    #[test]
+    fn layers_lie_over_each_other() -> io::Result<()> {
+        let lower = layer(&[
+            (DIR, "./", 0o711, ""),
+            (DIR, "./closed", 0o500, ""),
+            (FILE, "./closed/file", 0o4755, "lower"),
+            (DIR, "./usr", 0o755, ""),
+            (DIR, "./usr/lib", 0o755, ""),
+            (SYMLINK, "./lib", 0o777, "usr/lib"),
+            (FILE, "./gone", 0o644, ""),
+            (DIR, "./gone-too", 0o000, ""),
+            (FILE, "./gone-too/inner", 0o644, ""),
+            (DIR, "./emptied", 0o755, ""),
+            (FILE, "./emptied/old", 0o644, ""),
+            (DIR, "./emptied/both", 0o755, ""),
+            (FILE, "./emptied/both/old", 0o644, ""),
+            (FILE, "./becomes-folder", 0o644, ""),
+            (DIR, "./becomes-file", 0o755, ""),
+            (FILE, "./becomes-file/inner", 0o644, ""),
+            (EntryType::Char, "./device", 0o666, ""),
+        ]);
+        let upper = layer(&[
+            (FILE, "closed/file", 0o600, "upper"),
+            (FILE, "/lib/through-link", 0o644, "real"),
+            (LINK, "second-name", 0o600, "closed/file"),
+            (FILE, ".wh.gone", 0, ""),
+            (FILE, ".wh.gone-too", 0, ""),
+            (FILE, ".wh.never-there", 0, ""),
+            (FILE, "emptied/both/new", 0o644, ""),
+            (FILE, "emptied/.wh..wh..opq", 0, ""),
+            (FILE, "emptied/new", 0o644, ""),
+            (DIR, "becomes-folder", 0o755, ""),
+            (FILE, "becomes-file", 0o644, "file"),
+            (FILE, "made/on/the/way", 0o644, ""),
+            (FILE, ".wh..wh.plnk", 0, ""),
+        ]);
+        let place = tempfile::tempdir()?;
+        let root = place.path().join("root");
+
+        unpack(&root, &[lower, upper])?;
+
+        let look = |path: &str| root.join(path).symlink_metadata();
+        let mode = |path: &str| look(path).map(|found| found.mode() & MODE_BITS);
+        assert_eq!((mode("")?, mode("closed")?), (0o711, 0o500));
+        assert_eq!(look("closed")?.mtime().unsigned_abs(), LONG_AGO);
+        assert_eq!(mode("closed/file")?, 0o600);
+        assert_eq!(look("closed/file")?.mtime().unsigned_abs(), LONG_AGO);
+        assert_eq!(fs::read_to_string(root.join("second-name"))?, "upper");
+        assert_eq!(look("second-name")?.ino(), look("closed/file")?.ino());
+        assert_eq!(
+            fs::read_to_string(root.join("usr/lib/through-link"))?,
+            "real"
+        );
+        assert!(look("lib")?.is_symlink());
+        for gone in [
+            "gone",
+            "gone-too",
+            "emptied/old",
+            "emptied/both/old",
+            "device",
+        ] {
+            assert!(look(gone).is_err(), "{gone}");
+        }
+        for there in ["emptied/new", "emptied/both/new", "made/on/the/way"] {
+            assert!(look(there)?.is_file(), "{there}");
+        }
+        assert!(look("becomes-folder")?.is_dir() && look("becomes-file")?.is_file());
+        assert_eq!(mode("made/on")?, 0o755);
+        assert!(!fs::read_dir(&root)?.any(|entry| {
+            entry.is_ok_and(|entry| entry.file_name().as_bytes().starts_with(WHITEOUT))
+        }));
+        Ok(())
+    }
+
+    #[test]
+    fn a_hostile_layer_reaches_nothing_outside() -> io::Result<()> {
+        let place = tempfile::tempdir()?;
+        let outside = place.path().join("outside");
+        fs::create_dir(&outside)?;
+        fs::write(outside.join("kept"), "kept")?;
+        let outside_text = outside.to_str().unwrap();
+        let up = format!("{}{outside_text}", "../".repeat(20));
+        let secret = format!("{outside_text}/kept");
+        let hostile: [&[(EntryType, &str, u32, &str)]; 10] = [
+            &[(FILE, "../outside/new", 0o644, "")],
+            &[(FILE, "a/../../outside/new", 0o644, "")],
+            &[
+                (SYMLINK, "link", 0o777, outside_text),
+                (FILE, "link/new", 0o644, ""),
+            ],
+            &[(SYMLINK, "link", 0o777, &up), (FILE, "link/new", 0o644, "")],
+            &[
+                (SYMLINK, "link", 0o777, outside_text),
+                (FILE, "link/.wh.kept", 0, ""),
+            ],
+            &[
+                (SYMLINK, "link", 0o777, outside_text),
+                (FILE, "link/.wh..wh..opq", 0, ""),
+            ],
+            &[
+                (SYMLINK, "link", 0o777, &secret),
+                (FILE, "link", 0o644, "new"),
+            ],
+            &[(LINK, "link", 0o644, &secret), (FILE, "link", 0o644, "new")],
+            &[(LINK, "link", 0o644, "../outside/kept")],
+            &[(FILE, "a/.wh...", 0, "")],
+        ];
+        for (number, entries) in hostile.into_iter().enumerate() {
+            let root = place.path().join(format!("root{number}"));
+            let _ = unpack(&root, &[layer(entries)]);
+            let names = fs::read_dir(&outside)?.map(|entry| Ok(entry?.file_name()));
+            let names: Vec<_> = names.collect::<io::Result<_>>()?;
+            assert_eq!(names, ["kept"], "{entries:?}");
+            assert_eq!(
+                fs::read_to_string(outside.join("kept"))?,
+                "kept",
+                "{entries:?}"
+            );
+            assert_eq!(outside.join("kept").metadata()?.nlink(), 1, "{entries:?}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn paths_that_lead_out_of_the_image_are_refused_by_name() -> io::Result<()> {
+        let place = tempfile::tempdir()?;
+        let refusal = unpack(
+            &place.path().join("root"),
+            &[layer(&[(FILE, "../x", 0o644, "")])],
+        );
+        let text = refusal.unwrap_err().to_string();
+        assert_eq!(text, "../x: a path that leads out of the image");
+        Ok(())
+    }
+
+    #[test]
+    fn links_lead_where_they_would_in_a_vm() -> io::Result<()> {
+        let place = tempfile::tempdir()?;
+        let root = place.path().join("root");
+        let entries: [(EntryType, &str, u32, &str); 4] = [
+            (DIR, "real", 0o755, ""),
+            (SYMLINK, "absolute", 0o777, "/real"),
+            (SYMLINK, "climbing", 0o777, "../../../real"),
+            (FILE, "absolute/one", 0o644, ""),
+        ];
+        let more = [(FILE, "climbing/two", 0o644, "")];
+        unpack(&root, &[layer(&entries), layer(&more)])?;
+        assert!(root.join("real/one").is_file() && root.join("real/two").is_file());
+        Ok(())
+    }
 }

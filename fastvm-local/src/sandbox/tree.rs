@@ -28,17 +28,25 @@ impl Tree {
     }
 
     /// The folder.
-    #[allow(dead_code)]
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Fills it from a folder that is at rest: it is there as a whole or not at all. Blocks.
     pub(crate) fn fill_from(&self, folder: &Path) -> io::Result<()> {
+        self.fill(|half| copy_tree(folder, half))
+    }
+
+    /// The same from another tree.
+    pub(crate) fn fill_from_tree(&self, tree: &Self) -> io::Result<()> {
+        self.fill(|half| tree.copy_to(half))
+    }
+
+    fn fill(&self, copy_to: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
         let mut half = self.path.clone().into_os_string();
         half.push(".new");
         let half = PathBuf::from(half);
-        let filled = copy_tree(folder, &half).and_then(|()| fs::rename(&half, &self.path));
+        let filled = copy_to(&half).and_then(|()| fs::rename(&half, &self.path));
         if filled.is_err() {
             // What cannot be deleted is swept by the next start.
             let _ = remove_when_at_rest(&half);

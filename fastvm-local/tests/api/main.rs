@@ -8,6 +8,8 @@ mod console;
 mod faults;
 mod files;
 mod firewall;
+mod image;
+mod imports;
 mod life;
 mod proxy;
 mod routes;
