@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -35,6 +36,33 @@ pub fn load(path: &Path) -> Result<Value> {
     let text =
         std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     parse(&text).with_context(|| format!("in {}", path.display()))
+}
+
+/// A document to be compared, as it is: a file, or `git:REV` for `openapi.yaml` at a revision.
+pub fn raw(root: &Path, source: &str) -> Result<Value> {
+    let text = match source.strip_prefix("git:") {
+        Some(revision) => at_revision(root, revision)?,
+        None => std::fs::read_to_string(source).with_context(|| format!("cannot read {source}"))?,
+    };
+    let document: Value = yaml_serde::from_str(&text).with_context(|| format!("in {source}"))?;
+    if document.get("openapi").is_none() {
+        bail!("there is no `openapi` at the top of {source}: is this an OpenAPI document?");
+    }
+    check_references(&document, &document).with_context(|| format!("in {source}"))?;
+    Ok(document)
+}
+
+fn at_revision(root: &Path, revision: &str) -> Result<String> {
+    let shown = Command::new("git")
+        .args(["show", &format!("{revision}:openapi.yaml")])
+        .current_dir(root)
+        .output()
+        .context("cannot run git")?;
+    if !shown.status.success() {
+        let reason = String::from_utf8_lossy(&shown.stderr);
+        bail!("git has no openapi.yaml at {revision}: {}", reason.trim());
+    }
+    String::from_utf8(shown.stdout).context("the document is not UTF-8")
 }
 
 fn parse(text: &str) -> Result<Value> {

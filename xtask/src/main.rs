@@ -5,6 +5,7 @@
 //! The way of the data, a module each:
 //! `load → normalise → generate → refine → tree → write`.
 
+mod diff;
 mod generate;
 mod load;
 mod model;
@@ -45,6 +46,18 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
+    /// Tell what differs between two documents, and what that means for those who use them.
+    ///
+    /// Exits with 1 if something breaks, or cannot be classed.
+    Diff {
+        /// The document before: a file, or `git:REV` for `openapi.yaml` at a revision.
+        old: String,
+        /// The document after, written alike; `openapi.yaml` unless told.
+        new: Option<String>,
+        /// How the differences are written.
+        #[arg(long, value_enum, default_value = "text")]
+        format: diff::Format,
+    },
     /// Prove that additions to the document need no edit of hand-written code: make some in a copy
     /// of the workspace, regenerate, and compile it with a program that calls them.
     Rule,
@@ -65,6 +78,11 @@ fn run(cli: Cli) -> Result<ExitCode> {
     let (check, spec, out) = match cli.command {
         Command::Regen { check, spec, out } => (check, spec, out),
         Command::Rule => return rule::prove(&root),
+        Command::Diff { old, new, format } => {
+            let old = load::raw(&root, &old)?;
+            let new = load::raw(&root, new.as_deref().unwrap_or(&default_spec(&root)))?;
+            return Ok(report(&diff::diff(&old, &new)?, format));
+        }
     };
     let spec = spec.unwrap_or_else(|| root.join("openapi.yaml"));
     let out = out.unwrap_or_else(|| root.join("fastvm-api/src/generated"));
@@ -86,6 +104,20 @@ fn run(cli: Cli) -> Result<ExitCode> {
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+/// Prints the differences. What breaks, or may break, is a failure.
+fn report(changes: &[diff::Change], format: diff::Format) -> ExitCode {
+    print!("{}", diff::print(changes, format));
+    let breaks = |change: &diff::Change| change.class <= diff::Class::Unclassified;
+    match changes.iter().any(breaks) {
+        true => ExitCode::FAILURE,
+        false => ExitCode::SUCCESS,
+    }
+}
+
+fn default_spec(root: &Path) -> String {
+    root.join("openapi.yaml").to_string_lossy().into_owned()
 }
 
 /// The generated files of a document, and what the one who regenerates should know.
