@@ -41,6 +41,7 @@
 //! - A launch that fails or is dropped leaves no VM behind, and one whose answer was lost is found
 //!   again: see [`Vms::launch`]. [`Vm::into_guard`] deletes a VM at the end of a scope, and
 //!   [`Vm::lease`] when its client is no more.
+//! - A transfer is whole, or an error that names the path; it leaves nothing half-written.
 //! - A stream ends with the command's exit or with an error, never in silence.
 //! - Keys, signed URLs, credentials and environment values are in no error and no `Debug` output.
 //!

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use fastvm_api::{Client, Error, ErrorKind, Result};
+use fastvm_api::{Client, Error, ErrorKind, Outcome, Result};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tracing::Instrument;
 
 use super::attempts::Attempts;
 use crate::exec::Run;
@@ -15,6 +16,9 @@ const REMOVAL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a step under way is waited for before what it has written so far is removed.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// When a VM that gave no answer is looked at again.
+const SECOND_LOOK: Duration = Duration::from_secs(5);
 
 /// Paths in a VM that are removed unless the transfer says that they are gone. Dropped in the
 /// middle, they are removed by a task, when the step that may still write them has ended at
@@ -50,25 +54,40 @@ impl Staging {
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
         let (sender, receiver) = oneshot::channel();
-        self.running = Some(tokio::spawn(async move {
+        let step = async move {
             // Nobody waits if the transfer was dropped.
             let _ = sender.send(work.await);
-        }));
+        };
+        self.running = Some(tokio::spawn(step.in_current_span()));
         let lost = |_| Error::new(ErrorKind::Transfer, "a step in the VM was lost");
         receiver.await.map_err(lost)?
     }
 
     /// After the last step: what failed leaves nothing, and what succeeded has left nothing.
-    pub(super) async fn settle<T>(mut self, result: Result<T>) -> Result<T> {
-        let remains = self.remains.take();
-        if let (Err(_), Some(remains)) = (&result, remains) {
-            // In a task, so that a caller who goes now does not stop it.
-            let removal = tokio::spawn(remains.remove());
-            // The failure itself is what the caller has to know.
-            let _ = tokio::time::timeout(REMOVAL_TIMEOUT, removal).await;
+    pub(super) async fn settle(mut self, result: Result<()>) -> Result<()> {
+        let (Err(error), Some(remains)) = (&result, self.remains.take()) else {
+            return result;
+        };
+        if is_unanswered(error) {
+            // The step may be about to begin: what it makes after the removal goes a little later.
+            let remains = remains.clone();
+            let later = async move {
+                tokio::time::sleep(SECOND_LOOK).await;
+                remains.remove().await;
+            };
+            tokio::spawn(later.in_current_span());
         }
+        // In a task, so that a caller who goes now does not stop it.
+        let removal = tokio::spawn(remains.remove().in_current_span());
+        // The failure itself is what the caller has to know.
+        let _ = tokio::time::timeout(REMOVAL_TIMEOUT, removal).await;
         result
     }
+}
+
+/// Whether nobody knows how far the step is.
+fn is_unanswered(error: &Error) -> bool {
+    error.kind() != ErrorKind::Transfer && error.outcome() == Outcome::Unknown
 }
 
 impl Drop for Staging {
@@ -78,7 +97,7 @@ impl Drop for Staging {
         };
         let running = self.running.take();
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move {
+            let removal = async move {
                 if let Some(mut running) = running
                     && tokio::time::timeout(GRACE, &mut running).await.is_err()
                 {
@@ -86,7 +105,8 @@ impl Drop for Staging {
                     let _ = running.await;
                 }
                 remains.remove().await;
-            });
+            };
+            runtime.spawn(removal.in_current_span());
         }
     }
 }

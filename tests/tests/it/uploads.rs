@@ -9,13 +9,25 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fastvm::{Compression, ErrorKind, Progress, Vm};
-use fastvm_local::{Fault, FaultId};
-use fastvm_tests::{Reply, Request, Stub, World, client};
+use fastvm::{Client, Compression, ErrorKind, Outcome, Progress, RetryPolicy, Vm};
+use fastvm_local::{Fault, FaultId, Server};
+use fastvm_tests::{Reply, Request, Stub, Trouble, Way, World, client};
 use tempfile::TempDir;
 
 async fn start() -> (World, Vm) {
-    let world = World::start().await;
+    launched(World::start().await).await
+}
+
+/// The world with a client that is quick to repeat, and a VM.
+async fn launched(mut world: World) -> (World, Vm) {
+    let mut retries = RetryPolicy::default();
+    retries.first_backoff = Duration::from_millis(10);
+    world.client = Client::builder()
+        .api_key(world.server.api_key())
+        .base_url(world.server.base_url())
+        .retry(retries)
+        .build()
+        .unwrap();
     let vm = world.client.vms().launch("c1m2").await.unwrap();
     (world, vm)
 }
@@ -54,7 +66,7 @@ async fn until(mut condition: impl AsyncFnMut() -> bool) {
 
 /// What a transfer has left in the VM under a temporary name.
 async fn remains(vm: &Vm) -> String {
-    let find = "find / -xdev -name '.fastvm-upload*' 2> /dev/null; ls -A /tmp";
+    let find = "find / -xdev -maxdepth 3 -name '.fastvm-upload*' 2> /dev/null; ls -A /tmp";
     vm.run(find).await.unwrap().stdout.clone()
 }
 
@@ -516,7 +528,7 @@ async fn a_failed_fetch_leaves_what_was_there_and_nothing_else() {
             (folder.path(), "/root/t"),
             (folder.path(), "/root/new-folder"),
         ] {
-            let upload = vm.upload(local, remote).verify(is_verified).max_retries(0);
+            let upload = vm.upload(local, remote).verify(is_verified);
             let error = upload.await.unwrap_err();
             assert_eq!(
                 (error.kind(), error.path()),
@@ -582,6 +594,9 @@ async fn a_dropped_upload_is_cleaned_up() {
         ("execVm", Fault::stall()),
     ] {
         for local in [folder.path(), &file] {
+            if local.is_dir() && operation == "execVm" {
+                continue; // It takes a while, and the file shows it.
+            }
             let fault = faults.add(fault.clone().on(operation).times(1)).unwrap();
             let fetches = counted(&world, "fetchFileToVm");
             let execs = counted(&world, "execVm");
@@ -670,7 +685,7 @@ fn recorder() -> (impl Fn(Progress) + Send + Sync + 'static, Seen) {
 #[tokio::test]
 async fn progress_is_told_up_to_the_end() {
     let (world, vm) = start().await;
-    let data = noise(20 << 20);
+    let data = vec![0; 20 << 20];
     let folder = folder_of(&data);
     fs::create_dir(folder.path().join("sub")).unwrap();
     fs::write(folder.path().join("sub/g"), "g").unwrap();
@@ -693,6 +708,7 @@ async fn progress_is_told_up_to_the_end() {
 
     let (listener, seen) = recorder();
     vm.upload(folder.path(), "/root/t")
+        .compression(Compression::None)
         .on_progress(listener)
         .await
         .unwrap();
@@ -785,4 +801,89 @@ async fn modes_that_make_no_sense_are_refused_before_anything_is_sent() {
         assert!(upload.await.unwrap_err().is_invalid_input());
     }
     assert!(stub.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_while_data_is_sent_costs_a_repeat_only() {
+    let (world, proxy) = World::behind_proxy().await;
+    let (world, vm) = launched(world).await;
+    let folder = folder_of(&noise(3_000_000));
+    for trouble in [
+        Trouble::Reset.of(Way::ToServer).after(1_000_000),
+        Trouble::Close.of(Way::ToServer).after(1_000_000),
+        Trouble::Reset.of(Way::ToClient),
+        Trouble::Close.of(Way::ToClient).after(10),
+    ] {
+        for local in [folder.path().to_owned(), folder.path().join("f")] {
+            let puts = counted(&world, "storage.put");
+            proxy.add(trouble.clone().when("PUT /_storage").once());
+            let remote = if local.is_dir() { "/root/t" } else { "/root/f" };
+            vm.upload(&local, remote).verify(true).await.unwrap();
+            assert_eq!(puts.count(), 2, "{trouble:?}");
+            proxy.heal();
+        }
+        let same = vm.run("cmp f t/f && rm -r f t").await.unwrap();
+        assert!(same.is_success(), "{trouble:?}");
+    }
+    assert_eq!(remains(&vm).await, "");
+}
+
+#[tokio::test]
+async fn data_that_is_damaged_on_its_way_is_noticed_when_verified() {
+    let (world, proxy) = World::behind_proxy().await;
+    let (_world, vm) = launched(world).await;
+    let damage = Trouble::Corrupt(1).of(Way::ToServer).after(1_000_000);
+    proxy.add(damage.when("PUT /_storage").once());
+    let upload = vm.upload_bytes(noise(3_000_000), "/root/x").verify(true);
+    let error = upload.await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.path()),
+        (ErrorKind::Transfer, Some("/root/x"))
+    );
+    assert!(error.to_string().contains("checksum"), "{error}");
+    assert_eq!(vm.run("ls -A").await.unwrap().stdout, "");
+    assert_eq!(remains(&vm).await, "");
+}
+
+#[tokio::test]
+async fn a_fetch_whose_answer_is_lost_leaves_nothing_in_the_end() {
+    let (world, proxy) = World::behind_proxy().await;
+    let (world, vm) = launched(world).await;
+    let fetches = counted(&world, "fetchFileToVm");
+    // The VM begins when the connection is lost and the removal done already.
+    let late = Fault::delay(Duration::from_millis(500)).on("storage.get");
+    let late = world.server.faults().add(late).unwrap();
+    let upload = vm.upload_bytes("data", "/root/x").into_future();
+    let upload = tokio::spawn(upload);
+    until(async || world.server.faults().fired(late) == 1).await;
+    proxy.reset_all();
+    let error = upload.await.unwrap().unwrap_err();
+    assert_eq!(
+        (error.kind(), error.path()),
+        (ErrorKind::Connection, Some("/root/x"))
+    );
+    assert_eq!(error.outcome(), Outcome::Unknown);
+    assert_eq!(fetches.count(), 1);
+    let staged = async || vm.run("ls -A").await.unwrap().stdout.clone();
+    until(async || !staged().await.is_empty()).await;
+    until(async || staged().await.is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_signed_url_that_has_expired_is_replaced() {
+    let lifetime = Duration::from_millis(700);
+    let server = Server::builder().url_lifetime(lifetime).start().await;
+    let server = server.unwrap();
+    let client = client(server.base_url(), server.api_key());
+    let (world, vm) = launched(World { server, client }).await;
+    let presigns = counted(&world, "presignFile");
+    let late = Fault::delay(lifetime).on("storage.put").times(1);
+    let late = world.server.faults().add(late).unwrap();
+    let folder = folder_of(b"data");
+    vm.upload(folder.path(), "/root/t").await.unwrap();
+    assert_eq!(
+        (world.server.faults().fired(late), presigns.count()),
+        (1, 2)
+    );
+    assert_eq!(read(&vm, "/root/t/f").await, "data");
 }
