@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use fastvm_api::{Client, Error, ErrorKind, Outcome, Result};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tracing::Instrument;
@@ -26,6 +27,8 @@ const SECOND_LOOK: Duration = Duration::from_secs(5);
 pub(super) struct Staging {
     remains: Option<Remains>,
     running: Option<JoinHandle<()>>,
+    /// The drop may happen on a thread that knows no runtime.
+    runtime: Option<Handle>,
 }
 
 #[derive(Clone)]
@@ -45,6 +48,7 @@ impl Staging {
         Self {
             remains: Some(remains),
             running: None,
+            runtime: Handle::try_current().ok(),
         }
     }
 
@@ -96,7 +100,7 @@ impl Drop for Staging {
             return;
         };
         let running = self.running.take();
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        if let Some(runtime) = self.runtime.take() {
             let removal = async move {
                 if let Some(mut running) = running
                     && tokio::time::timeout(GRACE, &mut running).await.is_err()
