@@ -1,5 +1,6 @@
 //! The one error type, for generated calls and overrides alike.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -30,6 +31,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// }
 /// # Ok::<(), Error>(())
 /// ```
+#[doc = include_str!("errors.md")]
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -91,7 +93,7 @@ pub enum ErrorKind {
 pub enum Outcome {
     /// It provably never reached the service: nothing happened.
     NotSent,
-    /// The service refused it: nothing happened.
+    /// It was refused: nothing happened.
     Rejected,
     /// It may have happened, in part or as a whole.
     Unknown,
@@ -112,13 +114,22 @@ pub enum Cleanup {
 /// How much of an answer's body an error keeps.
 const KEPT_BODY: usize = 64 * 1024;
 
+/// How much of a message `Display` shows.
+const SHOWN_MESSAGE: usize = 2000;
+
+const REDACTED: &str = "[redacted]";
+
+/// A shorter text is hardly a secret, and taking it out would garble the message.
+const SHORTEST_SECRET: usize = 4;
+
 /// For those who make errors: a [`Transport`](crate::Transport), an override.
 impl Error {
-    /// An error with a message: one lower-case line that says what failed and what to do.
+    /// An error with a message: one lower-case line that says what failed and what to do. What can
+    /// be secret in a URL is taken out of it: the query, where signatures are, and a login.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
-            message: message.into(),
+            message: without_url_secrets(message.into()),
             operation: None,
             vm_id: None,
             vm_status: None,
@@ -222,7 +233,7 @@ impl Error {
         self
     }
 
-    /// What to do about it, where more is known than the message says.
+    /// What to do about it, where more is known than the status says.
     pub fn with_advice(mut self, advice: impl Into<String>) -> Self {
         self.0.advice = Some(advice.into());
         self
@@ -231,6 +242,19 @@ impl Error {
     /// What became of the VM that was launched.
     pub fn with_cleanup(mut self, cleanup: Cleanup) -> Self {
         self.0.cleanup = Some(cleanup);
+        self
+    }
+
+    /// The same without these texts in its message and code: a service may repeat what it was sent.
+    pub fn without_secrets(mut self, secrets: &[impl AsRef<str>]) -> Self {
+        let texts = [Some(&mut self.0.message), self.0.code.as_mut()];
+        for text in texts.into_iter().flatten() {
+            for secret in secrets.iter().map(AsRef::as_ref) {
+                if secret.len() >= SHORTEST_SECRET && text.contains(secret) {
+                    *text = text.replace(secret, REDACTED);
+                }
+            }
+        }
         self
     }
 
@@ -251,7 +275,7 @@ impl Error {
     /// What is known of the side effects of the failed call.
     ///
     /// [`NotSent`](Outcome::NotSent) if it never left, [`Rejected`](Outcome::Rejected) for a 4xx
-    /// answer other than 408, else [`Unknown`](Outcome::Unknown).
+    /// answer other than 408 and for a file that is not there, else [`Unknown`](Outcome::Unknown).
     pub fn outcome(&self) -> Outcome {
         if let Some(outcome) = self.0.outcome {
             return outcome;
@@ -262,6 +286,7 @@ impl Error {
             }
             (ErrorKind::Status, Some(StatusCode::REQUEST_TIMEOUT)) => Outcome::Unknown,
             (ErrorKind::Status, Some(status)) if status.is_client_error() => Outcome::Rejected,
+            (ErrorKind::NotFound, _) => Outcome::Rejected,
             _ => Outcome::Unknown,
         }
     }
@@ -412,10 +437,32 @@ impl Error {
     }
 
     /// What to do about it, where that is plain.
-    fn hint(&self) -> Option<&'static str> {
-        Some(match (self.0.kind, self.0.status?) {
-            (ErrorKind::Status, StatusCode::UNAUTHORIZED) => "check the API key (FASTVM_API_KEY)",
-            (ErrorKind::Status, StatusCode::FORBIDDEN) => "the API key does not allow this",
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        let look_first = || Cow::from("it may have happened: look before you send it again");
+        let may_be_repeated = self.0.operation.is_some_and(|it| it.is_repeatable);
+        let status = match self.0.kind {
+            ErrorKind::Status => self.0.status?.as_u16(),
+            ErrorKind::Timeout if may_be_repeated => {
+                return Some("allow it more time with `.request_timeout(..)`".into());
+            }
+            ErrorKind::Timeout | ErrorKind::Connection if !may_be_repeated => {
+                return Some(look_first());
+            }
+            _ => return None,
+        };
+        Some(match status {
+            401 => "check the API key (FASTVM_API_KEY)".into(),
+            403 => "the API key does not allow this".into(),
+            404 => "check the id: what was deleted is not found either".into(),
+            409 => "its state rules this out: look at it before you try again".into(),
+            413 => "it is more than the service takes: send less".into(),
+            429 => match self.retry_after() {
+                Some(wait) => format!("retry after {} s", wait.as_secs_f64().ceil()).into(),
+                None => "retry later".into(),
+            },
+            501 => "this service does not do that".into(),
+            408 | 500..=599 if may_be_repeated => "retry later".into(),
+            408 | 500..=599 => look_first(),
             _ => return None,
         })
     }
@@ -424,28 +471,23 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = &*self.0;
-        let mut parts: Vec<String> = Vec::new();
+        let mut parts: Vec<Cow<'_, str>> = Vec::new();
         let subject = match (inner.operation, &inner.vm_id) {
             (Some(operation), Some(vm)) => Some(format!("{} of VM {vm}", operation.id)),
             (Some(operation), None) => Some(operation.id.to_owned()),
             (None, Some(vm)) => Some(format!("VM {vm}")),
             (None, None) => None,
         };
-        parts.extend(subject);
-        parts.extend(inner.path.as_ref().map(|path| format!("{path:?}")));
-        parts.extend(inner.status.map(|status| status.to_string()));
+        parts.extend(subject.map(Cow::from));
+        parts.extend(inner.path.as_ref().map(|path| format!("{path:?}").into()));
+        parts.extend(inner.status.map(|status| status.to_string().into()));
         if !inner.message.is_empty() {
-            // One line, whatever the service sent.
-            parts.push(
-                inner
-                    .message
-                    .split_whitespace()
-                    .collect::<Vec<_>>()
-                    .join(" "),
-            );
+            parts.push(one_line(&inner.message).into());
         }
-        parts.extend(self.hint().map(str::to_owned));
-        parts.extend(inner.advice.clone());
+        parts.extend(match &inner.advice {
+            Some(advice) => Some(advice.into()),
+            None => self.hint(),
+        });
         write!(f, "{}", parts.join(": "))?;
         if let Some(status) = &inner.vm_status {
             write!(f, " (last status: {status})")?;
@@ -462,10 +504,17 @@ impl fmt::Display for Error {
             write!(f, " (after {} attempts)", inner.attempts)?;
         }
         if let Some(id) = self.request_id() {
-            write!(f, " (request {id})")?;
+            write!(f, " (request {})", one_line(id))?;
         }
         Ok(())
     }
+}
+
+/// Its beginning, on one line and without control characters, whatever the service sent.
+fn one_line(text: &str) -> String {
+    let visible = |c: char| if c.is_control() { ' ' } else { c };
+    let shown: String = text.chars().take(SHOWN_MESSAGE).map(visible).collect();
+    shown.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 impl fmt::Debug for Error {
@@ -473,11 +522,38 @@ impl fmt::Debug for Error {
         write!(f, "{self}")?;
         let mut cause = self.source();
         while let Some(error) = cause {
-            write!(f, ": {error}")?;
+            write!(f, ": {}", without_url_secrets(error.to_string()))?;
             cause = error.source();
         }
         Ok(())
     }
+}
+
+/// Text whose URLs have neither a query, where signatures and tokens are, nor a login.
+fn without_url_secrets(text: String) -> String {
+    const SCHEME_END: &str = "://";
+    if !text.contains(SCHEME_END) {
+        return text;
+    }
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text.as_str();
+    while let Some((before, after)) = rest.split_once(SCHEME_END) {
+        let is_end = |c: char| c.is_whitespace() || matches!(c, '"' | '<' | '>' | '`');
+        let (url, next) = after.split_at(after.find(is_end).unwrap_or(after.len()));
+        let (host, path) = url.split_at(url.find(['/', '?', '#']).unwrap_or(url.len()));
+        shown += before;
+        shown += SCHEME_END;
+        match host.rsplit_once('@') {
+            Some((_, host)) => shown.extend([REDACTED, "@", host]),
+            None => shown += host,
+        }
+        match path.split_once(['?', '#']) {
+            Some((path, _)) => shown.extend([path, "?", REDACTED]),
+            None => shown += path,
+        }
+        rest = next;
+    }
+    shown + rest
 }
 
 impl StdError for Error {
@@ -631,10 +707,39 @@ mod tests {
             .with_vm_id("vm-1")
             .with_attempts(3)
             .with_source(std::io::Error::other("reset"));
-        assert_eq!(error.to_string(), "VM vm-1: cut off (after 3 attempts)");
-        assert_eq!(
-            format!("{error:?}"),
-            "VM vm-1: cut off (after 3 attempts): reset"
+        let line = "VM vm-1: cut off: it may have happened: look before you send it again (after 3 attempts)";
+        assert_eq!(error.to_string(), line);
+        assert_eq!(format!("{error:?}"), format!("{line}: reset"));
+    }
+
+    #[test]
+    fn urls_are_shown_without_query_and_login() {
+        let error = Error::new(
+            ErrorKind::Transfer,
+            "a https://u:p@host:1/a/b?sig=1&x=2 \"http://c#t\" ws://d/e?f, file:///g",
         );
+        assert_eq!(
+            error.message(),
+            "a https://[redacted]@host:1/a/b?[redacted] \"http://c?[redacted]\" ws://d/e?[redacted] file:///g"
+        );
+    }
+
+    #[test]
+    fn a_message_of_the_service_is_bounded_and_cannot_steer_a_terminal() {
+        let error = Error::new(ErrorKind::Status, format!("\u{1b}[2J{}", "x".repeat(9000)));
+        let line = error.to_string();
+        assert!(
+            line.len() <= SHOWN_MESSAGE && !line.contains('\u{1b}'),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn given_secrets_are_taken_out_of_message_and_code() {
+        let mut error = Error::new(ErrorKind::Status, "no hunter2 in on");
+        error.0.code = Some("hunter2".to_owned());
+        let error = error.without_secrets(&["hunter2", "on"]);
+        assert_eq!(error.message(), "no [redacted] in on");
+        assert_eq!(error.code(), Some("[redacted]"));
     }
 }

@@ -12,6 +12,7 @@ use tracing::Instrument;
 use crate::idle::IdleCheck;
 use crate::network::Connections;
 use crate::retry::{Budget, RetryPolicy};
+use crate::secrets;
 use crate::trace::{self, Trace};
 
 const API_KEY: &str = "x-api-key";
@@ -161,18 +162,11 @@ impl Connector {
     ) -> Result<Response> {
         let operation = call.operation();
         self.sign(&mut request, operation);
-        let retries = call
-            .max_retries()
-            .unwrap_or(self.settings.retry.max_retries);
         let mut may_have_happened = false;
         loop {
             *attempts += 1;
             // A body that is made on the fly cannot be sent twice.
-            let next = if *attempts <= retries {
-                request.try_clone()
-            } else {
-                None
-            };
+            let next = request.try_clone();
             let id = may_have_happened.then(|| last_segment(request.url()));
             let error = match self.attempt(request, call).await {
                 Ok(response) if response.status().is_success() => {
@@ -184,6 +178,10 @@ impl Connector {
                     _ => Error::from_response(response, call).await,
                 },
                 Err(error) => error.with_call(call),
+            };
+            let error = match &next {
+                Some(request) => error.without_secrets(&secrets::of(request)),
+                None => error,
             };
             may_have_happened |= error.outcome() == Outcome::Unknown;
             let pause = next.as_ref().and_then(|_| {

@@ -59,6 +59,7 @@ mod launch;
 mod lease;
 mod network;
 mod retry;
+mod secrets;
 mod stream;
 mod trace;
 mod transfer;

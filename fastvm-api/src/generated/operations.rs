@@ -595,3 +595,15 @@ pub static ALL: &[&Operation] = &[
     &GET_HEALTH,
     &EXEC_VM_STREAM,
 ];
+/// The names of the fields of requests that hold secrets, with all that lies below them.
+pub static SECRET_FIELDS: &[&str] = &[
+    "buildArgs",
+    "contextRef",
+    "credentials",
+    "data",
+    "envVars",
+    "private_key",
+    "registryPassword",
+    "stdin",
+    "url",
+];

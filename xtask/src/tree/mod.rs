@@ -72,7 +72,7 @@ pub fn tree(refined: &Refined, model: &Model) -> Result<Tree> {
     write_modules(&root, &context, &mut modules);
     Ok(Tree {
         modules,
-        operations: write_operations(&model.operations),
+        operations: write_operations(model),
         setters: calls
             .iter()
             .filter_map(|call| write_setter_macro(call, &context))
