@@ -77,7 +77,9 @@ async fn silent_vm(status: &str) -> (Stub, Client) {
     let vm = VM.replace("running", status);
     let stub = Stub::answering(move |request| match request.line.ends_with("/exec") {
         true => Reply::Stall,
-        false if request.line.starts_with("DELETE") => Reply::json(200, r#"{"id":"vm-1"}"#),
+        false if request.line.starts_with("DELETE") => {
+            Reply::json(200, r#"{"id":"vm-1","deleted":true}"#)
+        }
         false => Reply::json(200, &vm),
     })
     .await;
