@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use fastvm::{CallInfo, Client, ErrorKind, ExecEvent, RetryPolicy, Sending, Transport};
-use fastvm_tests::{Reply, Stub, client};
+use fastvm_tests::{Reply, Stub, World, client};
 use futures_util::TryStreamExt;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -474,30 +474,36 @@ async fn a_silent_command_on_a_given_transport_ends_with_its_vm() {
     assert!(error.unwrap_err().is_gone());
 }
 
+/// An HTTP stack of the program's own.
+#[derive(Debug)]
+struct Forward(reqwest::Client);
+
+impl Transport for Forward {
+    fn send<'a>(&'a self, request: reqwest::Request, _: &'a CallInfo) -> Sending<'a> {
+        Box::pin(async {
+            let broken = |_| fastvm::Error::new(ErrorKind::Connection, "broken");
+            self.0.execute(request).await.map_err(broken)
+        })
+    }
+}
+
 #[tokio::test]
-async fn a_file_is_uploaded_over_a_given_transport() {
-    let (fake, seen) = Fake::new(|request, _| {
-        let body = match request.url().path() {
-            "/v1/vms/vm-1/files/presign" => {
-                r#"{"uploadUrl":"http://storage/a?sig=1","downloadUrl":"http://storage/a?sig=2","expiresInSec":9,"maxUploadBytes":99}"#
-            }
-            "/v1/vms/vm-1/files/fetch" => OUTPUT,
-            "/a" => "",
-            other => panic!("{other}"),
-        };
-        Some((200, body.to_owned()))
-    });
+async fn files_go_both_ways_over_a_given_transport() {
+    let world = World::start().await;
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = Client::builder()
+        .api_key(world.server.api_key())
+        .base_url(world.server.base_url())
+        .transport(Forward(http))
+        .build()
+        .unwrap();
+    let vm = client.vms().launch("c1m2").await.unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let local = folder.path().join("a");
-    std::fs::write(&local, "hello").unwrap();
-    let client = Client::builder().api_key("k").transport(fake);
-    let client = client.base_url("http://api").build().unwrap();
-    client.upload("vm-1", &local, "/a").await.unwrap();
-    let seen = seen.lock().unwrap();
-    assert!(
-        seen.contains(&"PUT http://storage/a?sig=1".to_owned()),
-        "{seen:?}"
-    );
+    let (there, back) = (folder.path().join("there"), folder.path().join("back"));
+    std::fs::write(&there, "hello").unwrap();
+    vm.upload(&there, "/root/a").await.unwrap();
+    vm.download("/root/a", &back).await.unwrap();
+    assert_eq!(std::fs::read_to_string(back).unwrap(), "hello");
 }
 
 // Whatever is set, what a program prints of it
