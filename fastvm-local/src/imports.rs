@@ -25,8 +25,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::exec::with_cause;
-use crate::images::{Image, ImageError, Images};
+use crate::images::dockerfile::{BuildError, DockerfileSpec, build};
+use crate::images::{Image, ImageError, Images, ImportEvent};
 use crate::quota::{Ledger, Quota, QuotaExceeded, Share};
+use crate::sandbox::Host;
 use crate::snapshots::{self, NotTaken, Snapshots};
 use crate::storage::{Object, Storage};
 use crate::store::{Record, Store, StoreError, Table};
@@ -63,6 +65,8 @@ pub(crate) struct Imports {
     ledger: Arc<Ledger>,
     snapshots: Arc<Snapshots>,
     images: Arc<Images>,
+    /// Where builds run.
+    host: Host,
     /// How long an import stays `pending`, at least.
     delay: Duration,
     workers: Semaphore,
@@ -88,8 +92,11 @@ pub(crate) enum Source {
         reference: String,
         platform: Option<String>,
     },
-    /// The archive of a build context. It is deleted with the import's work.
-    Dockerfile(Archive),
+    /// The archive is deleted when it is built.
+    Dockerfile {
+        archive: Archive,
+        spec: DockerfileSpec,
+    },
 }
 
 /// An uploaded file that is deleted when it is dropped.
@@ -131,8 +138,8 @@ enum Failure {
     Over,
     Image(ImageError),
     Saving(NotTaken),
+    Build(BuildError),
     Io(io::Error),
-    NoBuilds,
 }
 
 impl Imports {
@@ -143,6 +150,7 @@ impl Imports {
         ledger: &Arc<Ledger>,
         snapshots: &Arc<Snapshots>,
         images: &Arc<Images>,
+        host: &Host,
         delay: Duration,
     ) -> Result<Arc<Self>, StoreError> {
         let imports = Self {
@@ -150,6 +158,7 @@ impl Imports {
             ledger: Arc::clone(ledger),
             snapshots: Arc::clone(snapshots),
             images: Arc::clone(images),
+            host: host.clone(),
             delay,
             workers: Semaphore::new(WORKERS),
             running: Mutex::default(),
@@ -268,9 +277,20 @@ impl Imports {
                 self.note(id, Phase::Pull, Status::Completed)?;
                 Ok(image)
             }
-            Source::Dockerfile(_archive) => {
-                self.note(id, Phase::FetchContext, Status::Started)?;
-                Err(Failure::NoBuilds)
+            Source::Dockerfile { archive, spec } => {
+                let cancel = cancel.clone();
+                // One that is over takes no more entries, and that is no fault of the build.
+                let progress = |event: ImportEvent| {
+                    let ImportEvent {
+                        phase,
+                        status,
+                        message,
+                    } = event;
+                    let _ = self.step(id, |import| log(import, phase, status, message));
+                };
+                let (images, host) = (&self.images, &self.host);
+                let built = build(&archive.0, &spec, images, host, progress, cancel).await;
+                built.map_err(Failure::Build)
             }
         }
     }
@@ -469,9 +489,7 @@ impl fmt::Display for Failure {
             }
             Self::Saving(_) => f.write_str("the snapshot could not be saved"),
             Self::Io(_) => f.write_str("the import could not be kept"),
-            Self::NoBuilds => {
-                f.write_str("Dockerfile builds are not available on the local server yet")
-            }
+            Self::Build(error) => error.fmt(f),
         }
     }
 }

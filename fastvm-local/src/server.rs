@@ -361,7 +361,7 @@ impl ServerBuilder {
         let snapshots = Arc::new(Snapshots::load(&store, &ledger).map_err(unusable)?);
         let images = Images::new(state::images(&host), self.images);
         let images = Arc::new(images.map_err(|error| unusable(error.into()))?);
-        let imports = Imports::load(&store, &ledger, &snapshots, &images, self.boot_delay);
+        let imports = Imports::load(&store, &ledger, &snapshots, &images, &host, self.boot_delay);
         let imports = imports.map_err(unusable)?;
         let objects = state::objects(&host);
         let storage = Storage::new(base_url.clone(), objects.clone(), self.url_lifetime);

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::body::Json;
 use super::error::ApiError;
 use super::{App, json};
-use crate::images;
+use crate::images::{self, dockerfile::DockerfileSpec};
 use crate::imports::{MOST_CONTEXT_BYTES, NoContext, NotDeleted, Source};
 use crate::rules;
 use crate::vms;
@@ -158,7 +158,12 @@ fn source(
             })
         })?;
     view.context_size_bytes = i64::try_from(bytes).ok();
-    Ok(Source::Dockerfile(archive))
+    let spec = DockerfileSpec {
+        path: view.dockerfile_path.clone().unwrap_or_default(),
+        target: view.target.clone(),
+        build_args: view.build_args.clone(),
+    };
+    Ok(Source::Dockerfile { archive, spec })
 }
 
 async fn presign_context(

@@ -136,7 +136,6 @@ impl Origin {
 
 /// An entry of the log of an import, which gets its time when it is recorded.
 #[derive(Clone, Debug)]
-#[allow(dead_code)]
 pub(crate) struct ImportEvent {
     pub(crate) phase: SnapshotImportPhase,
     pub(crate) status: SnapshotImportEventStatus,

@@ -583,3 +583,111 @@ async fn a_build_context_that_is_too_large_is_refused() {
     });
     assert_eq!(answer.await.unwrap(), "HTTP/1.1 413 Payload Too Large\r\n");
 }
+
+/// Uploads a context; gives its reference.
+async fn context(api: &Api, files: &[(&str, &str)]) -> Value {
+    use std::io::Write;
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (path, text) in files {
+        let options = zip::write::SimpleFileOptions::default().unix_permissions(0o644);
+        archive.start_file(*path, options).unwrap();
+        archive.write_all(text.as_bytes()).unwrap();
+    }
+    let archive = archive.finish().unwrap().into_inner();
+    let (_, context) = api
+        .post(&format!("{IMPORTS}/context-presign"), json!({}))
+        .await;
+    assert_eq!(
+        api.put(context["uploadUrl"].as_str().unwrap(), archive)
+            .await,
+        200
+    );
+    context["contextRef"].clone()
+}
+
+fn of_context(context: Value) -> Value {
+    json!({"source": {"type": "dockerfile", "contextRef": context}})
+}
+
+#[tokio::test]
+async fn a_dockerfile_becomes_a_snapshot() {
+    let api = Api::start().await;
+    let dockerfile = "FROM local/base AS unused\nRUN exit 1\nFROM local/base\nARG WHO=nobody\n\
+        ENV BUILT=yes\nWORKDIR /srv/app\nCOPY data .\nRUN echo for $WHO > made && cat data\n";
+    let context = context(&api, &[("docker/File", dockerfile), ("data", "context\n")]).await;
+    let mut body = of_context(context);
+    body["source"]["dockerfilePath"] = json!("docker/File");
+    body["source"]["buildArgs"] = json!({"WHO": "you"});
+    let import = imported(&api, body).await;
+    let phases = phases(&import);
+    let order = [
+        "preparing completed",
+        "network skipped",
+        "fetch_context started",
+        "fetch_context completed",
+        "build started",
+        "build completed",
+        "export skipped",
+        "saving started",
+        "saving completed",
+        "warming skipped",
+        "done completed",
+    ];
+    let places = order.map(|phase| phases.iter().position(|found| found == phase));
+    assert!(places.is_sorted() && places[0].is_some(), "{phases:?}");
+    let events = import["events"].to_string();
+    assert!(
+        events.contains("context"),
+        "what RUN writes is in the log: {events}"
+    );
+    let vm = launch(&api, &import).await;
+    let output = api.sh(&vm, "pwd; cat made data; echo $BUILT").await;
+    assert_eq!(
+        output["stdout"], "/srv/app\nfor you\ncontext\nyes\n",
+        "{output}"
+    );
+}
+
+#[tokio::test]
+async fn a_build_that_fails_says_where() {
+    let api = Api::start().await;
+    for (dockerfile, expected) in [
+        (
+            "FROM local/base\nRUN echo why >&2; exit 3\n",
+            "exit code 3: why",
+        ),
+        (
+            "FROM nowhere\n",
+            "docker.io/library/nowhere:latest is not here: no registry is asked",
+        ),
+        ("FROM local/base\nONBUILD RUN true\n", "ONBUILD"),
+    ] {
+        let context = context(&api, &[("Dockerfile", dockerfile)]).await;
+        let (path, _) = create(&api, of_context(context)).await;
+        let import = over(&api, &path).await;
+        assert_eq!(import["status"], "failed");
+        let text = import["error"].as_str().unwrap();
+        assert!(text.contains(expected), "{text}");
+        assert_eq!(phases(&import).last().unwrap(), "done failed");
+    }
+    assert_eq!(api.get("/v1/snapshots").await.1, json!([]));
+}
+
+#[tokio::test]
+async fn a_build_is_cancelled_with_what_it_runs() {
+    let api = Api::start().await;
+    let seconds = unique_seconds();
+    let dockerfile = format!("FROM local/base\nRUN sleep {seconds}\n");
+    let context = context(&api, &[("Dockerfile", &dockerfile)]).await;
+    let (path, _) = create(&api, of_context(context)).await;
+    eventually!("the step runs", is_running(&seconds));
+    let (_, import) = api.post(&format!("{path}/cancel"), json!({})).await;
+    assert_eq!(import["status"], "cancelled");
+    let phases = phases(&import);
+    assert_eq!(
+        phases[phases.len() - 2..],
+        ["build cancelled", "done cancelled"]
+    );
+    eventually!("the step ends", !is_running(&seconds));
+    assert_eq!(api.get(&path).await, (200, import));
+}

@@ -26,8 +26,6 @@ mod run;
 mod tests;
 mod words;
 
-// The operation that uses it comes next.
-#[allow(unused_imports)]
 #[cfg(target_os = "linux")]
 pub(crate) use build::build;
 
