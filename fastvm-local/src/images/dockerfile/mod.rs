@@ -5,6 +5,8 @@
 //! without leaving them, `copy` is COPY and ADD, and `build` goes through the steps: each stage has one root
 //! directory, on which its steps work in place, and each RUN is a command in a VM of that root.
 
+#![cfg_attr(not(target_os = "linux"), allow(dead_code))]
+
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
