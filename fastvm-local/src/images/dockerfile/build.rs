@@ -421,7 +421,10 @@ impl Work<'_> {
         if path.is_empty() {
             return Err(Stop::Fault("the path is empty".to_owned()));
         }
-        let path = self.absolute(path.trim_end_matches('/'));
+        let path = match self.absolute(&path).trim_end_matches('/') {
+            "" => "/".to_owned(),
+            path => path.to_owned(),
+        };
         self.config().workdir = Some(path.clone());
         let inner = below_root(&path);
         let is_there = {

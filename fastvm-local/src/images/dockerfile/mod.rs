@@ -97,14 +97,8 @@ impl fmt::Display for BuildError {
     }
 }
 
-impl Error for BuildError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Server { source, .. } => Some(source.as_ref()),
-            _ => None,
-        }
-    }
-}
+/// The cause is for the log: it may have paths of the server in it.
+impl Error for BuildError {}
 
 /// What is wrong in a Dockerfile, and where.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,11 +1,11 @@
 //! RUN: a command in a VM, and what it writes.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio::{join, select};
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +14,9 @@ use crate::sandbox::{ExecSpec, Output, Sandbox};
 
 /// How long what a command has left in the background is listened to.
 const LINGER: Duration = Duration::from_millis(250);
+
+/// How often output is passed on, if there is some: each time costs its keeper a write.
+const INTERVAL: Duration = Duration::from_millis(100);
 
 /// What of the output a failure tells.
 const MOST_TOLD_LINES: usize = 10;
@@ -47,17 +50,22 @@ pub(super) async fn run(
     tokio::pin!(reading);
     let waiting = process.wait();
     tokio::pin!(waiting);
+    let passing_on = log.pass_on_regularly();
+    tokio::pin!(passing_on);
     let exit = select! {
+        () = &mut passing_on => None,
         () = cancel.cancelled() => None,
         exit = &mut waiting => {
             let _ = timeout(LINGER, &mut reading).await;
             Some(exit)
         }
         _ = &mut reading => select! {
+            () = &mut passing_on => None,
             () = cancel.cancelled() => None,
             exit = &mut waiting => Some(exit),
         },
     };
+    log.pass_on();
     match exit {
         // The VM is killed with all that is in it.
         None => Err(NotRun::Cancelled),
@@ -119,7 +127,18 @@ struct Log<'a> {
 #[derive(Default)]
 struct LogState {
     last: VecDeque<String>,
-    passed_on: usize,
+    /// What is to be passed on, and how much has been taken for that.
+    waiting: String,
+    taken: usize,
+}
+
+impl LogState {
+    fn queue(&mut self, text: &str) {
+        if !self.waiting.is_empty() {
+            self.waiting.push('\n');
+        }
+        self.waiting.push_str(text);
+    }
 }
 
 impl<'a> Log<'a> {
@@ -134,25 +153,43 @@ impl<'a> Log<'a> {
         if lines.is_empty() {
             return;
         }
-        // Held while it is passed on, so that lines stay whole. Nothing here panics half-way.
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         let text = lines.join("\n");
         state.last.extend(lines);
         let surplus = state.last.len().saturating_sub(MOST_TOLD_LINES);
         state.last.drain(..surplus);
-        if state.passed_on > MOST_OUTPUT {
+        if state.taken > MOST_OUTPUT {
             return;
         }
-        state.passed_on += text.len();
-        (self.progress)(text);
-        if state.passed_on > MOST_OUTPUT {
-            (self.progress)("the rest of the output is left out".to_owned());
+        state.taken += text.len();
+        state.queue(&text);
+        if state.taken > MOST_OUTPUT {
+            state.queue("the rest of the output is left out");
         }
+    }
+
+    async fn pass_on_regularly(&self) {
+        loop {
+            sleep(INTERVAL).await;
+            self.pass_on();
+        }
+    }
+
+    fn pass_on(&self) {
+        let text = std::mem::take(&mut self.state().waiting);
+        if !text.is_empty() {
+            (self.progress)(text);
+        }
+    }
+
+    /// Nothing that holds it panics.
+    fn state(&self) -> MutexGuard<'_, LogState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How a command ended, and the last that it has written.
     fn failure(&self, code: i32) -> String {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state();
         let last = Vec::from_iter(state.last.iter().map(String::as_str)).join(" | ");
         let surplus = last.chars().count().saturating_sub(MOST_TOLD_CHARS);
         let told: String = last.chars().skip(surplus).collect();
@@ -189,11 +226,17 @@ mod tests {
         }
         let failure = log.failure(1);
         assert!(failure.ends_with("exit code 1: line 10 | line 11 | line 12 | line 13 | line 14 | line 15 | line 16 | line 17 | line 18 | line 19"));
+        log.pass_on();
+        log.pass_on();
         log.add(vec!["x".repeat(2 * MOST_OUTPUT)]);
         log.add(vec!["not passed on".to_owned()]);
         assert!(log.failure(1).len() < MOST_TOLD_CHARS + 100);
+        log.pass_on();
         let passed_on = passed_on.into_inner().unwrap();
-        assert_eq!(passed_on.len(), 22);
-        assert_eq!(passed_on[21], "the rest of the output is left out");
+        let [first, second] = &passed_on[..] else {
+            panic!("{} times", passed_on.len());
+        };
+        assert!(first.starts_with("line 0\nline 1\n"));
+        assert!(second.ends_with("x\nthe rest of the output is left out"));
     }
 }
