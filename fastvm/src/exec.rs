@@ -243,18 +243,9 @@ impl Output {
         if self.is_success() {
             return Ok(self);
         }
-        let mut message = match self.timed_out {
-            true => format!(
-                "the command was killed when its time was up, after {:?}",
-                self.duration()
-            ),
-            false => format!("the command exited with code {}", self.exit_code),
-        };
-        let stderr = tail(self.stderr.trim_end(), STDERR_TAIL);
-        if !stderr.is_empty() {
-            message += &format!(": {stderr}");
-        }
-        Err(Error::new(ErrorKind::Command, message).with_vm_id(self.vm_id))
+        let killed_after = self.timed_out.then(|| self.duration());
+        let error = command_failed(self.exit_code, killed_after, self.stderr.trim_end());
+        Err(error.with_vm_id(self.vm_id))
     }
 
     /// The answer of the API.
@@ -280,6 +271,19 @@ impl fmt::Debug for Output {
 /// Whether what a command or a fetch answers is a success.
 pub(crate) fn succeeded(answer: &ExecVmResponse) -> bool {
     answer.exit_code == 0 && !answer.timed_out
+}
+
+/// The error of a command that did not succeed, with the end of what it said of it.
+pub(crate) fn command_failed(code: i64, killed_after: Option<Duration>, reason: &str) -> Error {
+    let mut message = match killed_after {
+        Some(time) => format!("the command was killed when its time was up, after {time:?}"),
+        None => format!("the command exited with code {code}"),
+    };
+    let reason = tail(reason, STDERR_TAIL).trim();
+    if !reason.is_empty() {
+        message += &format!(": {reason}");
+    }
+    Error::new(ErrorKind::Command, message)
 }
 
 /// The last `length` bytes, or a little less, so that no character is cut.

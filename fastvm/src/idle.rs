@@ -10,10 +10,13 @@ use std::time::Duration;
 
 use fastvm_api::types::{self, VmStatus};
 use fastvm_api::{Client, Error, ErrorKind, Pending, Result};
-use tokio::time::{Instant, Sleep};
+use tokio::time::{Instant, Sleep, timeout};
 
 /// The longest pause between two questions.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// How long the answer to a question may take. One that does not come says nothing.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// How long nothing may come before the first question.
 #[derive(Clone, Copy, Debug)]
@@ -75,8 +78,7 @@ impl Watch {
                         sleep.as_mut().reset(due);
                         continue;
                     }
-                    let question = self.api.vms().retrieve(&self.vm_id);
-                    self.state = State::Asking(question.into_future());
+                    self.state = State::Asking(question(&self.api, &self.vm_id));
                 }
                 State::Asking(answer) => {
                     if let Some(gone) = verdict(ready!(answer.as_mut().poll(context))) {
@@ -101,7 +103,12 @@ pub(crate) async fn watched<T>(
     let Some(first) = first else {
         return work.await;
     };
+    // Most work is done before the first question is due: all it costs is a timer.
+    if let Ok(result) = timeout(first, &mut work).await {
+        return result;
+    }
     let mut watch = Watch::new(api, vm_id, first);
+    watch.state = State::Asking(question(api, vm_id));
     poll_fn(|context| {
         if let Poll::Ready(result) = work.as_mut().poll(context) {
             return Poll::Ready(result);
@@ -109,6 +116,20 @@ pub(crate) async fn watched<T>(
         watch.poll_gone(context).map(Err)
     })
     .await
+}
+
+/// What a stream that broke off failed with: more than `error` knows, if the VM is gone.
+pub(crate) async fn explained(api: Client, vm_id: String, error: Error) -> Error {
+    match verdict(question(&api, &vm_id).await) {
+        Some(gone) => gone.with_source(error),
+        None => error,
+    }
+}
+
+/// Asks once: a watch asks again later anyway.
+fn question(api: &Client, vm_id: &str) -> Pending<types::Vm> {
+    let question = api.vms().retrieve(vm_id).max_retries(0);
+    question.request_timeout(ANSWER_WITHIN).into_future()
 }
 
 /// An error if the answer says that nothing will come any more. An answer that cannot be had says

@@ -76,7 +76,9 @@ pub use guard::VmGuard;
 pub use launch::{LAUNCH_ID_KEY, Launch, WaitForVmReady};
 pub use lease::{Lease, LeasedLaunch, TakeLease};
 pub use retry::RetryPolicy;
-pub use stream::{ExecEvent, ExecStream, Exit, Stream};
+pub use stream::{
+    ExecEvent, ExecStream, Exit, IncompleteOutput, Line, LineSource, Lines, Stream, StreamOutput,
+};
 pub use transfer::{Compression, Download, Progress, Upload};
 pub use vm::{Vm, Warnings};
 pub use vms::Vms;

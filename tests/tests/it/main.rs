@@ -8,4 +8,6 @@ mod files;
 mod guard;
 mod launch;
 mod lease;
+mod once;
+mod streams;
 mod uploads;

@@ -1,71 +1,15 @@
-//! Commands whose output comes as a stream of events.
+//! What a stream tells of a command, and how it is read from the wire.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::fmt;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use fastvm_api::{ByteStream, Client, Error, ErrorKind, Pending, ResponseValue, Result};
+use fastvm_api::{Error, ErrorKind, Result};
 use serde::Deserialize;
-
-use crate::connector::Connector;
-use crate::exec::{CommandLine, command_setters};
-use crate::idle::{Watch, watched};
 
 /// A line longer than this is no event: reading on would only fill memory.
 const LONGEST_LINE: usize = 64 * 1024 * 1024;
-
-/// A command to stream: `vm.stream(..)`. See [`Vms::stream`](crate::Vms::stream).
-#[derive(Debug)]
-#[must_use = "a command does not run until it is awaited"]
-pub struct Stream {
-    api: Client,
-    request: fastvm_api::vms::Stream,
-    vm_id: String,
-    idle_check: Option<Duration>,
-    problem: Option<Error>,
-}
-
-impl Stream {
-    pub(crate) fn new(api: &Client, vm_id: String, command: CommandLine) -> Self {
-        Self {
-            api: api.clone(),
-            problem: command.problem(),
-            request: api.vms().stream(&vm_id, command.as_args()),
-            vm_id,
-            idle_check: Connector::idle_check(api).streamed,
-        }
-    }
-
-    command_setters!();
-
-    /// Starts it, and gives the events with the status and headers of the answer.
-    pub async fn send(self) -> Result<ResponseValue<ExecStream>> {
-        if let Some(problem) = self.problem {
-            return Err(problem.with_vm_id(self.vm_id));
-        }
-        let sending = Box::pin(self.request.send());
-        let answer = watched(&self.api, &self.vm_id, self.idle_check, sending).await?;
-        let (status, headers) = (answer.status(), answer.headers().clone());
-        let watch = self
-            .idle_check
-            .map(|first| Watch::new(&self.api, &self.vm_id, first));
-        let events = ExecStream::new(answer.into_inner(), self.vm_id, watch);
-        Ok(ResponseValue::new(events, status, headers))
-    }
-}
-
-impl IntoFuture for Stream {
-    type Output = Result<ExecStream>;
-    type IntoFuture = Pending<ExecStream>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move { Ok(self.send().await?.into_inner()) })
-    }
-}
 
 /// Something that happened to a running command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,117 +44,9 @@ impl Exit {
     }
 }
 
-/// The events of a command, as they come: a [`futures_core::Stream`].
-///
-/// Ends after [`ExecEvent::Exit`], or after an error: [`ErrorKind::Stream`] if the connection broke
-/// or closed before the exit was reported, or sent what is no event; [`ErrorKind::Gone`] if the VM
-/// was found gone in a silence. Then nobody knows how the command ended, or whether it has.
-///
-/// Dropping the stream closes its connection; the command runs on to its exit or its timeout.
-pub struct ExecStream {
-    body: ByteStream,
-    decoder: Decoder,
-    vm_id: String,
-    state: State,
-    watch: Option<Watch>,
-    /// Data came since the body was last waited for.
-    is_fresh: bool,
-}
-
-#[derive(PartialEq)]
-enum State {
-    Running,
-    Ended,
-}
-
-impl ExecStream {
-    fn new(body: ByteStream, vm_id: String, watch: Option<Watch>) -> Self {
-        Self {
-            body,
-            decoder: Decoder::default(),
-            vm_id,
-            state: State::Running,
-            watch,
-            is_fresh: false,
-        }
-    }
-
-    /// Whether the VM has gone in a silence. Costs nothing while data flows.
-    fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<Error> {
-        let is_fresh = std::mem::take(&mut self.is_fresh);
-        let Some(watch) = &mut self.watch else {
-            return Poll::Pending;
-        };
-        if is_fresh {
-            watch.touch();
-        }
-        watch.poll_gone(context)
-    }
-
-    fn end(&mut self, error: Error) -> Poll<Option<Result<ExecEvent>>> {
-        self.state = State::Ended;
-        let operation = &fastvm_api::operations::EXEC_VM_STREAM;
-        let error = error.with_operation(operation).with_vm_id(&self.vm_id);
-        Poll::Ready(Some(Err(error)))
-    }
-}
-
-impl futures_core::Stream for ExecStream {
-    type Item = Result<ExecEvent>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        loop {
-            if self.state == State::Ended {
-                return Poll::Ready(None);
-            }
-            match self.decoder.next() {
-                Ok(Some(event)) => {
-                    if let ExecEvent::Exit(_) = event {
-                        self.state = State::Ended;
-                        // The end of the body is most often there already; seeing it lets the
-                        // connection serve the next stream.
-                        let _ = self.body.as_mut().poll_next(context);
-                    }
-                    return Poll::Ready(Some(Ok(event)));
-                }
-                Ok(None) => {}
-                Err(error) => return self.end(error),
-            }
-            let Poll::Ready(chunk) = self.body.as_mut().poll_next(context) else {
-                let gone = ready!(self.poll_gone(context));
-                return self.end(gone);
-            };
-            self.is_fresh = true;
-            match chunk {
-                Some(Ok(chunk)) => self.decoder.push(chunk),
-                Some(Err(error)) => {
-                    let message = "the connection broke before the command's exit was reported: it may still run";
-                    return self.end(
-                        Error::new(ErrorKind::Stream, message).with_source(error.without_url()),
-                    );
-                }
-                None => {
-                    let message =
-                        "the stream ended before the command's exit was reported: it may still run";
-                    return self.end(Error::new(ErrorKind::Stream, message));
-                }
-            }
-        }
-    }
-}
-
-impl fmt::Debug for ExecStream {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ExecStream")
-            .field("vm_id", &self.vm_id)
-            .field("has_ended", &(self.state == State::Ended))
-            .finish_non_exhaustive()
-    }
-}
-
 /// Turns chunks into events, a line each. A line within one chunk is read where it lies.
 #[derive(Default)]
-struct Decoder {
+pub(super) struct Decoder {
     chunks: VecDeque<Bytes>,
     /// The beginning of a line whose end has not come yet.
     begun: BytesMut,
@@ -232,11 +68,16 @@ struct WireEvent<'a> {
 }
 
 impl Decoder {
-    fn push(&mut self, chunk: Bytes) {
+    pub(super) fn push(&mut self, chunk: Bytes) {
         self.chunks.push_back(chunk);
     }
 
-    fn next(&mut self) -> Result<Option<ExecEvent>> {
+    /// Nothing more will come: what there is of a last line is read as one.
+    pub(super) fn close(&mut self) {
+        self.push(Bytes::from_static(b"\n"));
+    }
+
+    pub(super) fn next(&mut self) -> Result<Option<ExecEvent>> {
         while let Some(chunk) = self.chunks.front_mut() {
             let Some(end) = memchr::memchr(b'\n', chunk) else {
                 self.begun.extend_from_slice(chunk);

@@ -1,0 +1,263 @@
+//! Commands whose output comes as a stream of events.
+
+mod event;
+mod lines;
+mod output;
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use fastvm_api::{ByteStream, Client, Error, ErrorKind, Pending, ResponseValue, Result};
+
+use crate::connector::Connector;
+use crate::exec::{CommandLine, command_setters};
+use crate::idle::{Watch, explained, watched};
+
+pub use event::{ExecEvent, Exit};
+pub use lines::{Line, LineSource, Lines};
+pub use output::{IncompleteOutput, StreamOutput};
+
+use event::Decoder;
+
+/// A command to stream: `vm.stream(..)`. See [`Vms::stream`](crate::Vms::stream).
+#[derive(Debug)]
+#[must_use = "a command does not run until it is awaited"]
+pub struct Stream {
+    api: Client,
+    request: fastvm_api::vms::Stream,
+    vm_id: String,
+    idle_check: Option<Duration>,
+    problem: Option<Error>,
+}
+
+impl Stream {
+    pub(crate) fn new(api: &Client, vm_id: String, command: CommandLine) -> Self {
+        Self {
+            api: api.clone(),
+            problem: command.problem(),
+            request: api.vms().stream(&vm_id, command.as_args()),
+            vm_id,
+            idle_check: Connector::idle_check(api).streamed,
+        }
+    }
+
+    command_setters!();
+
+    /// Starts it, and gives the events with the status and headers of the answer.
+    pub async fn send(self) -> Result<ResponseValue<ExecStream>> {
+        if let Some(problem) = self.problem {
+            return Err(problem.with_vm_id(self.vm_id));
+        }
+        let sending = Box::pin(self.request.send());
+        let answer = watched(&self.api, &self.vm_id, self.idle_check, sending).await?;
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let watch = self
+            .idle_check
+            .map(|first| Watch::new(&self.api, &self.vm_id, first));
+        let events = ExecStream::new(answer.into_inner(), self.api, self.vm_id, watch);
+        Ok(ResponseValue::new(events, status, headers))
+    }
+}
+
+impl IntoFuture for Stream {
+    type Output = Result<ExecStream>;
+    type IntoFuture = Pending<ExecStream>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { Ok(self.send().await?.into_inner()) })
+    }
+}
+
+/// The events of a command, as they come: a [`futures_core::Stream`].
+///
+/// Ends after [`ExecEvent::Exit`], or after an error: [`ErrorKind::Gone`] if the VM was deleted,
+/// stopped or paused; [`ErrorKind::Stream`] if the connection broke or closed before the exit was
+/// reported for another reason, or sent what is no event. Then nobody knows how the command ended,
+/// or whether it has. What came before the error was given before it.
+///
+/// Dropping the stream closes its connection; the command runs on to its exit or its timeout.
+pub struct ExecStream {
+    body: ByteStream,
+    decoder: Decoder,
+    api: Client,
+    vm_id: String,
+    state: State,
+    watch: Option<Watch>,
+    /// Data came since the body was last waited for.
+    is_fresh: bool,
+}
+
+enum State {
+    Running,
+    /// The body ended cleanly; what it brought is still being read.
+    Closed,
+    /// The connection broke off, and the VM is asked about it.
+    Broken(Pin<Box<dyn Future<Output = Error> + Send>>),
+    Ended,
+}
+
+impl ExecStream {
+    fn new(body: ByteStream, api: Client, vm_id: String, watch: Option<Watch>) -> Self {
+        Self {
+            body,
+            decoder: Decoder::default(),
+            api,
+            vm_id,
+            state: State::Running,
+            watch,
+            is_fresh: false,
+        }
+    }
+
+    /// Reads on to the end, and gives all output that has not been read yet, kept in memory.
+    ///
+    /// Unlike the answer of a buffered run it is not cut at 4 MiB, and it is bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`IncompleteOutput`]: what ended the stream, with the output that came before it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = fastvm_local::Server::start().await?;
+    /// # let client = fastvm::Client::builder().api_key(server.api_key()).base_url(server.base_url()).build()?;
+    /// # let vm = client.vms().launch("c1m2").await?;
+    /// match vm.stream("head -c 5000000 /dev/zero").await?.output().await {
+    ///     Ok(output) => assert_eq!(output.ensure_success()?.stdout.len(), 5_000_000),
+    ///     Err(cut) => eprintln!("{cut}: only {} bytes came", cut.stdout.len()),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn output(self) -> Result<StreamOutput, IncompleteOutput> {
+        output::collect(self).await
+    }
+
+    /// The lines of both outputs as text, in the order of their ends.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use futures_util::TryStreamExt;
+    /// # let server = fastvm_local::Server::start().await?;
+    /// # let client = fastvm::Client::builder().api_key(server.api_key()).base_url(server.base_url()).build()?;
+    /// # let vm = client.vms().launch("c1m2").await?;
+    /// let mut lines = vm.stream("echo one; echo zwölf").await?.lines();
+    /// while let Some(line) = lines.try_next().await? {
+    ///     println!("{:?}: {}", line.source, line.text);
+    /// }
+    /// assert!(lines.exit().is_some_and(|exit| exit.is_success()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn lines(self) -> Lines {
+        Lines::new(self)
+    }
+
+    /// Whether the VM has gone in a silence. Costs nothing while data flows.
+    fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<Error> {
+        let is_fresh = std::mem::take(&mut self.is_fresh);
+        let Some(watch) = &mut self.watch else {
+            return Poll::Pending;
+        };
+        if is_fresh {
+            watch.touch();
+        }
+        watch.poll_gone(context)
+    }
+
+    /// The exit was reported. The end of the body is most often there already; seeing it lets the
+    /// connection serve the next stream.
+    fn finish(&mut self, context: &mut Context<'_>) {
+        if let State::Running = self.state {
+            let _ = self.body.as_mut().poll_next(context);
+        }
+        self.state = State::Ended;
+    }
+
+    /// The connection ended and the command's exit did not come.
+    fn break_off(&mut self, error: Error) {
+        self.state = if self.watch.is_some() {
+            let explained = explained(self.api.clone(), self.vm_id.clone(), error);
+            State::Broken(Box::pin(explained))
+        } else {
+            State::Broken(Box::pin(std::future::ready(error)))
+        };
+    }
+
+    fn end(&mut self, error: Error) -> Poll<Option<Result<ExecEvent>>> {
+        self.state = State::Ended;
+        let operation = &fastvm_api::operations::EXEC_VM_STREAM;
+        let error = error.with_operation(operation).with_vm_id(&self.vm_id);
+        Poll::Ready(Some(Err(error)))
+    }
+
+    fn poll_body(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
+        let Poll::Ready(chunk) = self.body.as_mut().poll_next(context) else {
+            return self.poll_gone(context).map(Err);
+        };
+        self.is_fresh = true;
+        match chunk {
+            Some(Ok(chunk)) => self.decoder.push(chunk),
+            Some(Err(error)) => {
+                let message =
+                    "the connection broke before the command's exit was reported: it may still run";
+                let error = error.without_url();
+                self.break_off(Error::new(ErrorKind::Stream, message).with_source(error));
+            }
+            None => {
+                self.decoder.close();
+                self.state = State::Closed;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl futures_core::Stream for ExecStream {
+    type Item = Result<ExecEvent>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            match &mut self.state {
+                State::Running | State::Closed => {}
+                State::Broken(explained) => {
+                    let error = ready!(explained.as_mut().poll(context));
+                    return self.end(error);
+                }
+                State::Ended => return Poll::Ready(None),
+            }
+            match self.decoder.next() {
+                Ok(Some(event)) => {
+                    if let ExecEvent::Exit(_) = event {
+                        self.finish(context);
+                    }
+                    return Poll::Ready(Some(Ok(event)));
+                }
+                Ok(None) => {}
+                Err(error) => return self.end(error),
+            }
+            if let State::Closed = self.state {
+                let message =
+                    "the stream ended before the command's exit was reported: it may still run";
+                self.break_off(Error::new(ErrorKind::Stream, message));
+                continue;
+            }
+            if let Err(gone) = ready!(self.poll_body(context)) {
+                return self.end(gone);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for ExecStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExecStream")
+            .field("vm_id", &self.vm_id)
+            .field("has_ended", &matches!(self.state, State::Ended))
+            .finish_non_exhaustive()
+    }
+}
