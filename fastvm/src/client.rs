@@ -102,6 +102,7 @@ impl Client {
     /// and same names are replaced. A folder that is new in the VM comes about as a whole or not at
     /// all; into one that is there, the files go one by one once the whole archive has arrived. If
     /// that fails in the middle (a full disk), the error says so, and those before it stay.
+    /// A new folder has the permissions of the one here, too; one that is there keeps its own.
     /// Permissions, symbolic links and empty folders are kept; owners are not: everything belongs to
     /// root. `remote` is absolute. Names can hold whatever the file system allows, in a folder also
     /// what is no UTF-8.

@@ -47,7 +47,8 @@ impl fmt::Debug for Source {
 /// What was found there.
 pub(super) enum Content {
     File(PathBuf),
-    Folder(Packing),
+    /// With the permissions of the folder itself.
+    Folder(Packing, u32),
     Bytes(Bytes),
     /// Until it was read.
     Reader(Option<Reader>),
@@ -58,7 +59,7 @@ pub(super) struct Opened {
     pub(super) data: Data,
     /// How many bytes it has, if that is known.
     pub(super) size: Option<u64>,
-    /// The permissions that the file has here.
+    /// The permissions that the file or folder has here.
     pub(super) mode: u32,
     pub(super) proof: Proof,
 }
@@ -83,7 +84,8 @@ impl Content {
             .await
             .map_err(|error| local_error(&path, "there is nothing to upload", error))?;
         if metadata.is_dir() {
-            return Ok(Self::Folder(packing.of(path)));
+            let mode = permissions(&metadata);
+            return Ok(Self::Folder(packing.of(path), mode));
         }
         if metadata.is_file() {
             return Ok(Self::File(path));
@@ -96,14 +98,14 @@ impl Content {
     pub(super) fn path(&self) -> Option<String> {
         let path = match self {
             Self::File(path) => path,
-            Self::Folder(packing) => packing.folder(),
+            Self::Folder(packing, _) => packing.folder(),
             Self::Bytes(_) | Self::Reader(_) => return None,
         };
         Some(path.to_string_lossy().into_owned())
     }
 
     pub(super) fn is_folder(&self) -> bool {
-        matches!(self, Self::Folder(_))
+        matches!(self, Self::Folder(..))
     }
 
     /// Whether another attempt can begin from the start.
@@ -120,17 +122,13 @@ impl Content {
                 let data = ReaderStream::with_capacity(file.take(size), CHUNK);
                 (Box::pin(data), Some(size), mode, Proof::File(open))
             }
-            Self::Folder(packing) => {
+            Self::Folder(packing, mode) => {
                 let (sender, receiver) = mpsc::channel(CHUNKS_IN_FLIGHT);
                 let packing = packing.clone();
                 let packed =
                     tokio::task::spawn_blocking(move || pack::pack(&packing, &files, sender));
-                (
-                    Box::pin(Chunks(receiver)),
-                    None,
-                    PLAIN,
-                    Proof::Packed(packed),
-                )
+                let data = Box::pin(Chunks(receiver));
+                (data, None, *mode, Proof::Packed(packed))
             }
             Self::Bytes(bytes) => {
                 let size = Some(bytes.len() as u64);
@@ -225,8 +223,8 @@ fn permissions(metadata: &std::fs::Metadata) -> u32 {
 }
 
 #[cfg(not(unix))]
-fn permissions(_: &std::fs::Metadata) -> u32 {
-    PLAIN
+fn permissions(metadata: &std::fs::Metadata) -> u32 {
+    if metadata.is_dir() { 0o755 } else { PLAIN }
 }
 
 /// Packed chunks as they come from the packing thread.

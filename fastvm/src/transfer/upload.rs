@@ -50,11 +50,11 @@ place; code=$?
 exit "$code"
 "#;
 
-/// Unpacks a staged archive with tar's options (`$4`) into a folder (`$5`). A new one is made under
-/// another name (`$6`) and renamed. `tar -C` would take a backslash in a name for an escape. The
+/// Unpacks a staged archive into a folder (`$5`) with tar's options (`$6`). A new one is made under
+/// another name (`$7`), given its mode (`$4`) and renamed. `tar -C` would take a backslash in a name for an escape. The
 /// target is looked at again before the renaming: it may be `..` of what was just made.
 const UNPACK: &str = r#"
-how=$4 target=$5 beside=$6
+mode=$4 target=$5 how=$6 beside=$7
 place() {
     whole || return
     if [ -e "$target" ] || [ -L "$target" ]; then
@@ -63,7 +63,7 @@ place() {
     fi
     mkdir -p "$beside" && (cd "$beside" && tar "$how" "$staged") || return
     [ ! -e "$target" ] || { echo "it has come about meanwhile" >&2; return 1; }
-    mv "$beside" "$target"
+    chmod "$mode" "$beside" && mv "$beside" "$target"
 }
 place; code=$?
 rm -rf "$staged" "$beside"
@@ -171,7 +171,7 @@ impl Upload {
         let stored = job.store(&mut content).await?;
         match content.is_folder() {
             true => job.unpack(&stored).await,
-            false => job.rename(&stored, mode.unwrap_or(stored.mode)).await,
+            false => job.rename(&stored, mode).await,
         }
     }
 }
@@ -250,8 +250,10 @@ impl Job {
         let opened = content.open(files.clone()).await?;
         meter.expect(opened.size);
         let path = content.path().unwrap_or_else(|| self.remote.clone());
-        let files_api = self.api.vms().files();
-        let urls = files_api.presign(&self.vm_id, &self.remote).await?;
+        let presign = self.api.vms().files().presign(&self.vm_id, &self.remote);
+        let urls = presign
+            .await
+            .map_err(|error| error.with_path(&self.remote))?;
         let signed = Instant::now();
         let largest = u64::try_from(urls.max_upload_bytes).unwrap_or_default();
         if let Some(size) = opened.size.filter(|size| *size > largest) {
@@ -314,9 +316,9 @@ impl Job {
 
     /// Has the VM fetch a file under a temporary name beside its own, and rename it when it is
     /// whole: a failure leaves what was there.
-    async fn rename(&self, stored: &Stored, mode: u32) -> Result<()> {
+    async fn rename(&self, stored: &Stored, mode: Option<u32>) -> Result<()> {
         let staged = format!("{}/{}", parent_of(&self.remote), temporary_name());
-        let mode = format!("{mode:o}");
+        let mode = format!("{:o}", mode.unwrap_or(stored.mode));
         let mut staging = Staging::new(&self.api, &self.vm_id, vec![staged.clone()]);
         let result = self
             .place(
@@ -324,7 +326,7 @@ impl Job {
                 stored,
                 RENAME,
                 &staged,
-                [&mode, &self.remote, ""],
+                [&mode, &self.remote, "", ""],
             )
             .await;
         staging.settle(result).await
@@ -342,6 +344,7 @@ impl Job {
             Some(_) => "-xzf",
             None => "-xf",
         };
+        let mode = format!("{:o}", stored.mode);
         let paths = vec![staged.clone(), beside.clone()];
         let mut staging = Staging::new(&self.api, &self.vm_id, paths);
         let result = self
@@ -350,7 +353,7 @@ impl Job {
                 stored,
                 UNPACK,
                 &staged,
-                [how, target, &beside],
+                [&mode, target, how, &beside],
             )
             .await;
         staging.settle(result).await
@@ -363,13 +366,15 @@ impl Job {
         stored: &Stored,
         script: &str,
         staged: &str,
-        [a, b, c]: [&str; 3],
+        [a, b, c, d]: [&str; 4],
     ) -> Result<()> {
         self.fetch(staging, stored, staged).await?;
         let script = [WHOLE, script].concat();
         let size = stored.sent.size.to_string();
         let checksum = stored.sent.checksum.as_deref().unwrap_or_default();
-        let command = ["sh", "-c", &script, "sh", staged, &size, checksum, a, b, c];
+        let command = [
+            "sh", "-c", &script, "sh", staged, &size, checksum, a, b, c, d,
+        ];
         let run = exec(&self.api, &self.vm_id, &self.options, command);
         let placed = staging
             .step(run.into_future())

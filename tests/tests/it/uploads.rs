@@ -245,6 +245,48 @@ async fn a_folder_lands_in_whatever_form_its_path_is_written() {
 }
 
 #[tokio::test]
+async fn a_new_folder_is_as_private_as_the_one_here() {
+    let (_world, vm) = start().await;
+    let folder = folder_of(b"key");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    vm.run("mkdir there && chmod 751 there").await.unwrap();
+    for (remote, mode) in [("/root/new", "700\n"), ("/root/there", "751\n")] {
+        vm.upload(folder.path(), remote).await.unwrap();
+        let seen = vm.run(["stat", "-c", "%a", remote]).await.unwrap();
+        assert_eq!(seen.stdout, mode, "{remote}");
+    }
+}
+
+#[tokio::test]
+async fn a_vm_that_goes_away_ends_the_upload() {
+    let (world, vm) = start().await;
+    let fetch = Fault::stall().on("fetchFileToVm");
+    let fetch = world.server.faults().add(fetch).unwrap();
+    for (round, is_deleted) in [(1, false), (2, true)] {
+        let upload = vm.upload_bytes("x", "/root/x");
+        let upload = upload.idle_check(Duration::from_millis(50)).into_future();
+        let upload = tokio::spawn(upload);
+        until(async || world.server.faults().fired(fetch) == round).await;
+        if is_deleted {
+            vm.delete().await.unwrap();
+        } else {
+            vm.pause().await.unwrap();
+        }
+        let error = tokio::time::timeout(Duration::from_secs(10), upload).await;
+        let error = error.expect("it ends soon").unwrap().unwrap_err();
+        assert_eq!(
+            (error.kind(), error.path()),
+            (ErrorKind::Gone, Some("/root/x"))
+        );
+        if !is_deleted {
+            vm.resume().await.unwrap();
+            let id = vm.id.clone();
+            world.client.wait_for_vm_ready(id).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_read_is_named() {
     let (_world, vm) = start().await;
     let folder = tempfile::tempdir().unwrap();
