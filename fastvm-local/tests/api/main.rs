@@ -5,6 +5,7 @@
 mod bucket_mounts;
 mod commands;
 mod console;
+mod dockerfile;
 mod faults;
 mod files;
 mod firewall;
