@@ -1,9 +1,9 @@
 //! Builds the image that a Dockerfile describes.
 //!
 //! `parse` reads the file, `words` and `pattern` its texts, `plan` checks it and finds out what is
-//! to be built, `context` unpacks what was uploaded, `root` writes into root directories
-//! without leaving them, `copy` is COPY and ADD, and `build` goes through the steps: each stage has one root
-//! directory, on which its steps work in place, and each RUN is a command in a VM of that root.
+//! to be built, `context` unpacks what was uploaded, `root` reads and writes root directories without
+//! leaving them, `copy` is COPY and ADD, `run` is RUN, and `build` goes through the steps: each stage
+//! has one root directory, on which its steps work in place, and each RUN is a command in a VM of it.
 
 #![cfg_attr(not(target_os = "linux"), allow(dead_code))]
 
