@@ -1,16 +1,18 @@
-//! Copies a root directory: folders, files and symbolic links with their modes, times and, as root,
-//! owners. No link is followed and no mount is entered. Sockets, pipes and devices are left out, and
-//! what was one file with two names becomes two.
+//! Copies a root directory: folders, files and links with their modes, times and, as root, owners. No
+//! symbolic link is followed and no mount is entered. Sockets, pipes and devices are left out. A file
+//! with several names stays one: some images have a hundred names for each of their programs.
 //!
 //! At most two folders are open at a time, however deep the tree is. What forbids to be read (mode
 //! 000) is opened for as long as it takes, and closed again.
 
-use std::ffi::{CStr, CString, OsString};
+use std::collections::HashMap;
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, fchown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::vec;
 
 use nix::dir::Dir;
@@ -20,7 +22,7 @@ use nix::sys::stat::{
     FileStat, Mode, SFlag, UtimensatFlags, fstat, fstatat, futimens, mkdirat, utimensat,
 };
 use nix::sys::time::TimeSpec;
-use nix::unistd::{Gid, Uid, Whence, fchownat, geteuid, lseek, symlinkat};
+use nix::unistd::{Gid, Uid, Whence, fchownat, geteuid, linkat, lseek, symlinkat};
 
 /// Mode bits that `chmod` takes.
 const MODE_BITS: u32 = 0o7777;
@@ -33,8 +35,10 @@ pub(crate) fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir(to)?;
     let to = openat(AT_FDCWD, to, folder, Mode::empty())?;
     let mut walk = Walk {
-        top: Level::open(&from, &to)?,
+        top: Level::open(&from, &to, c"")?,
         above: Vec::new(),
+        linked: HashMap::new(),
+        root: to,
         keeps_owners: geteuid().is_root(),
     };
     let walked = walk.run();
@@ -49,6 +53,10 @@ struct Walk {
     top: Level,
     /// What is left to do in the folders around it. They are not open.
     above: Vec<Rest>,
+    /// The copies of files with several names, by device and number of the original: paths from
+    /// the root of the copy.
+    linked: HashMap<(u64, u64), PathBuf>,
+    root: OwnedFd,
     keeps_owners: bool,
 }
 
@@ -60,6 +68,7 @@ struct Level {
 
 /// What is left to do in a folder.
 struct Rest {
+    name: CString,
     names: vec::IntoIter<CString>,
     /// What the folder was like before it was opened.
     was: FileStat,
@@ -67,7 +76,7 @@ struct Rest {
 
 impl Level {
     /// Opens a folder to be read and its copy to be filled.
-    fn open(from: &OwnedFd, to: &OwnedFd) -> io::Result<Self> {
+    fn open(from: &OwnedFd, to: &OwnedFd, name: &CStr) -> io::Result<Self> {
         let was = fstat(from)?;
         let opened = || -> io::Result<_> {
             open_to_owner(from, &was, 0o700)?;
@@ -83,6 +92,7 @@ impl Level {
             from: open,
             to,
             rest: Rest {
+                name: name.to_owned(),
                 names: names.into_iter(),
                 was,
             },
@@ -112,10 +122,34 @@ impl Walk {
         let was = fstatat(from, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
         match kind(&was) {
             SFlag::S_IFDIR => self.enter(name),
+            SFlag::S_IFREG if was.st_nlink > 1 => self.copy_linked(name, &was),
             SFlag::S_IFREG => copy_file(from, to, name, self.keeps_owners),
             SFlag::S_IFLNK => copy_link(from, to, name, &was, self.keeps_owners),
             _ => Ok(()),
         }
+    }
+
+    /// Copies a file that has other names, unless it was copied under one of them.
+    fn copy_linked(&mut self, name: &CStr, was: &FileStat) -> io::Result<()> {
+        let Level { from, to, .. } = &self.top;
+        let file = (was.st_dev, was.st_ino);
+        // Where no link can be made (too many, too long a path, a closed folder), there is a copy more.
+        let link = |copy| linkat(&self.root, copy, to, name, AtFlags::empty());
+        if self
+            .linked
+            .get(&file)
+            .is_some_and(|copy: &PathBuf| link(copy).is_ok())
+        {
+            return Ok(());
+        }
+        copy_file(from, to, name, self.keeps_owners)?;
+        let folders = self.above.iter().chain([&self.top.rest]);
+        let names = folders.map(|folder| folder.name.as_c_str()).chain([name]);
+        let path = names
+            .map(|name| OsStr::from_bytes(name.to_bytes()))
+            .collect();
+        self.linked.insert(file, path);
+        Ok(())
     }
 
     fn enter(&mut self, name: &CStr) -> io::Result<()> {
@@ -126,7 +160,7 @@ impl Walk {
         };
         mkdirat(&self.top.to, name, Mode::S_IRWXU)?;
         let copy = open_within(&self.top.to, name, OFlag::O_DIRECTORY)?;
-        let inner = Level::open(&folder, &copy)?;
+        let inner = Level::open(&folder, &copy, name)?;
         let outer = std::mem::replace(&mut self.top, inner);
         self.above.push(outer.rest);
         Ok(())
@@ -348,6 +382,33 @@ mod tests {
         }
         assert!(from.join("socket").exists() && !to.join("socket").exists());
         drop(socket);
+        Ok(())
+    }
+
+    #[test]
+    fn a_file_with_several_names_stays_one() -> io::Result<()> {
+        let place = tempfile::tempdir()?;
+        let (from, to) = (place.path().join("from"), place.path().join("to"));
+        fs::create_dir_all(from.join("bin/inner"))?;
+        fs::create_dir_all(from.join("sbin"))?;
+        fs::write(from.join("bin/tool"), "program")?;
+        set_mode(&from.join("bin/tool"), 0o4755)?;
+        for name in ["first", "bin/second", "bin/inner/third", "sbin/fourth"] {
+            fs::hard_link(from.join("bin/tool"), from.join(name))?;
+        }
+        set_mode(&from.join("bin"), 0o555)?;
+
+        copy_tree(&from, &to)?;
+
+        let tool = to.join("bin/tool").metadata()?;
+        assert_eq!((tool.nlink(), tool.mode() & MODE_BITS), (5, 0o4755));
+        for name in ["first", "bin/second", "bin/inner/third", "sbin/fourth"] {
+            assert_eq!(to.join(name).metadata()?.ino(), tool.ino(), "{name}");
+        }
+        assert_ne!(tool.ino(), from.join("bin/tool").metadata()?.ino());
+        for tree in [&from, &to] {
+            set_mode(&tree.join("bin"), 0o755)?;
+        }
         Ok(())
     }
 

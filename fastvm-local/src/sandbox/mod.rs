@@ -136,11 +136,11 @@ pub enum RootKind {
     Host,
     /// The root directory is complete, as that of an image, or even empty: nothing of the host is
     /// seen. `/proc`, `/dev` (with `pts` and `shm`), `/sys` (empty) and `/etc` are made if they are
-    /// missing, and these three files are written, whatever the image had in their place:
+    /// missing, and three files are written, whatever the image has in their place:
     ///
     /// - `/etc/hostname`
     /// - `/etc/hosts`, unless the image has one: then it is given the VM's own name
-    /// - `/etc/resolv.conf`, unless the image has one that names a server
+    /// - `/etc/resolv.conf`, which is the host's, as the network is
     ///
     /// No program is needed to launch such a VM, and none for [`Sandbox::exec`] but the one that is
     /// run. A folder is at `/proc`, `/dev` and `/sys`, or nothing: with a link there the launch

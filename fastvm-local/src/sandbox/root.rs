@@ -261,9 +261,8 @@ pub(super) fn files_of_own(root: &Path, hostname: &str) -> Vec<(CString, Vec<u8>
         (c"/etc/hostname".to_owned(), format!("{hostname}\n").into()),
         (c"/etc/hosts".to_owned(), hosts.into()),
     ];
-    let names_server = |line: &str| line.split_whitespace().next() == Some("nameserver");
-    if !found("etc/resolv.conf").lines().any(names_server) {
-        let resolv = fs::read("/etc/resolv.conf").unwrap_or_default();
+    // The network is the host's, so no other file is right.
+    if let Ok(resolv) = fs::read("/etc/resolv.conf") {
         files.push((c"/etc/resolv.conf".to_owned(), resolv));
     }
     files
