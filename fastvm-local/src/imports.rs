@@ -203,9 +203,11 @@ impl Imports {
         source: Source,
         share: Share,
     ) -> io::Result<Import> {
-        self.table.insert(import.clone())?;
         let cancel = self.closing.child_token();
+        // Before it can be seen, since then it can be cancelled.
         self.running().insert(import.id.clone(), cancel.clone());
+        let kept = self.table.insert(import.clone());
+        kept.inspect_err(|_| drop(self.running().remove(&import.id)))?;
         let imports = Arc::clone(self);
         let id = import.id.clone();
         self.tasks.spawn(async move {

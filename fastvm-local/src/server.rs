@@ -359,7 +359,7 @@ impl ServerBuilder {
         })?);
         let volumes = Volumes::load(&store, &ledger, self.boot_delay).map_err(unusable)?;
         let snapshots = Arc::new(Snapshots::load(&store, &ledger).map_err(unusable)?);
-        let images = Images::new(state::images(&host), self.images);
+        let images = Images::new(&host, state::images(&host), self.images);
         let images = Arc::new(images.map_err(|error| unusable(error.into()))?);
         let imports = Imports::load(&store, &ledger, &snapshots, &images, &host, self.boot_delay);
         let imports = imports.map_err(unusable)?;

@@ -19,7 +19,7 @@ use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::sandbox::{ExecSpec, RootKind, Tree, furnish};
+use crate::sandbox::{ExecSpec, Host, RootKind, Tree, furnish};
 
 pub(crate) mod dockerfile;
 mod layer;
@@ -148,6 +148,7 @@ pub(crate) struct ImportEvent {
 pub(crate) struct Images {
     /// Where trees are made. It goes with the server.
     folder: PathBuf,
+    host: Host,
     shelf: Arc<Shelf>,
     base: Image,
     /// What was unpacked, by its id. One at a time, so that nothing is unpacked twice.
@@ -167,7 +168,7 @@ pub(crate) enum ImageError {
 
 impl Images {
     /// `folder` is made, for what is made of images; `dir` is where the user has put some.
-    pub(crate) fn new(folder: PathBuf, dir: Option<PathBuf>) -> io::Result<Self> {
+    pub(crate) fn new(host: &Host, folder: PathBuf, dir: Option<PathBuf>) -> io::Result<Self> {
         std::fs::create_dir_all(&folder)?;
         let base = folder.join("base");
         furnish(&base, "localhost")?;
@@ -179,6 +180,7 @@ impl Images {
             },
             shelf: Arc::new(Shelf::new(dir, folder.clone())),
             folder,
+            host: host.clone(),
             unpacked: tokio::sync::Mutex::default(),
         })
     }
@@ -223,9 +225,8 @@ impl Images {
     /// A place for a root directory that is made here: nothing is there yet, and what is put there
     /// is deleted when the last who holds it lets go.
     pub(crate) fn place(&self) -> Tree {
-        let tree = Tree::at(self.folder.join(Uuid::new_v4().simple().to_string()));
-        tree.discard();
-        tree
+        let path = self.folder.join(Uuid::new_v4().simple().to_string());
+        Tree::temporary(path, self.host.clone())
     }
 }
 

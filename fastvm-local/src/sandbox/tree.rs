@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::{copy_tree, remove_when_at_rest};
+use super::{Host, copy_tree, remove_when_at_rest};
 
 /// A folder that VMs are launched from.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub(crate) struct Tree {
     /// One copy at a time: what forbids to be read is opened for it, and a second would take that
     /// for what it is.
     copying: Mutex<()>,
+    /// Keeps the directory of a server in which it lies, until it is deleted.
+    within: Option<Host>,
 }
 
 impl Tree {
@@ -24,7 +26,16 @@ impl Tree {
             path,
             is_discarded: AtomicBool::new(false),
             copying: Mutex::new(()),
+            within: None,
         }
+    }
+
+    /// One in the directory of a server, which is discarded from the start.
+    pub(crate) fn temporary(path: PathBuf, within: Host) -> Self {
+        let mut tree = Self::at(path);
+        tree.discard();
+        tree.within = Some(within);
+        tree
     }
 
     /// The folder.
@@ -73,7 +84,9 @@ impl Drop for Tree {
             return;
         }
         let path = std::mem::take(&mut self.path);
+        let within = self.within.take();
         let remove = move || {
+            let _within = within;
             if let Err(error) = remove_when_at_rest(&path) {
                 tracing::warn!(path = %path.display(), %error, "a snapshot could not be deleted");
             }

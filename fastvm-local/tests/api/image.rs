@@ -1,5 +1,6 @@
 //! Images to import: layers, and the forms in which they come.
 
+use std::collections::HashSet;
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
@@ -36,6 +37,7 @@ impl Layer {
     /// Programs of this machine, with what they are linked to.
     pub(crate) fn programs(mut self, names: &[&str]) -> Self {
         self = self.link("bin", "usr/bin");
+        let mut added = HashSet::new();
         for name in names {
             let found = Command::new("sh")
                 .args(["-c", "command -v -- \"$1\"", "sh", name])
@@ -49,7 +51,7 @@ impl Layer {
             let libraries = linked
                 .split_whitespace()
                 .filter(|word| word.starts_with('/'));
-            for library in libraries {
+            for library in libraries.filter(|library| added.insert(library.to_string())) {
                 self = self.file(&library[1..], 0o755, std::fs::read(library).unwrap());
             }
             self = self.file(

@@ -691,3 +691,24 @@ async fn a_build_is_cancelled_with_what_it_runs() {
     eventually!("the step ends", !is_running(&seconds));
     assert_eq!(api.get(&path).await, (200, import));
 }
+
+#[tokio::test]
+async fn a_server_that_has_unpacked_images_stops_at_once_and_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("x.tar"), small("x").saved(&["x"])).unwrap();
+    let server = Server::builder().state_dir(state.path()).images(dir.path());
+    let api = Api::of(server.start().await.unwrap());
+    imported(&api, of_image("x")).await;
+    let begin = std::time::Instant::now();
+    api.server.stop().await;
+    assert!(
+        begin.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begin.elapsed()
+    );
+    let left = std::fs::read_dir(state.path()).unwrap();
+    let left = left.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let left: Vec<_> = left.filter(|name| name.starts_with("server-")).collect();
+    assert!(left.is_empty(), "{left:?}");
+}

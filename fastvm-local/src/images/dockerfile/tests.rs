@@ -24,7 +24,7 @@ impl Builder {
     async fn new() -> Self {
         let place = tempfile::tempdir().unwrap();
         let host = Host::probe(place.path().join("state")).await.unwrap();
-        let images = Images::new(host.root_of(".images"), None).unwrap();
+        let images = Images::new(&host, host.root_of(".images"), None).unwrap();
         Self {
             place,
             host,
