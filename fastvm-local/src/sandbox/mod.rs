@@ -109,7 +109,7 @@ pub struct LaunchSpec {
     /// What its root directory starts as a copy of, if it is a restored one.
     pub(crate) source: Option<Arc<Tree>>,
     /// What the root directory holds; [`RootKind::Host`] unless told. The copy of a VM's root is of
-    /// the kind that the VM was: keep it with the [`source`](Self::source).
+    /// the kind that the VM was: keep it with the source.
     pub root: RootKind,
 }
 
