@@ -496,20 +496,17 @@ impl Work<'_> {
             }
         };
         let (from, has_own_root) = from;
-        let copying = self.copying(copy)?;
+        let host = |has_own_root: bool| (!has_own_root).then(|| self.build.host.clone());
+        let mut copying = self.copying(copy)?;
+        copying.host_in_source = host(has_own_root);
+        copying.host_in_dest = host(self.built.image.has_own_root);
         let of_host = |path: &&String| {
-            let path = PathBuf::from("/").join(clean(path).join("/"));
+            let path = Path::new("/").join(clean(path).join("/"));
             !has_own_root && self.build.host.shows(&path)
         };
         if let Some(path) = copying.sources.iter().find(of_host) {
             return Err(Stop::Fault(format!(
                 "{path} is the host's there: it cannot be copied"
-            )));
-        }
-        if self.is_of_host(&copying.dest) {
-            let dest = &copying.dest;
-            return Err(Stop::Fault(format!(
-                "{dest} is the host's in images that are made of local/base: nothing can be put there"
             )));
         }
         self.own_root().await?;
@@ -556,6 +553,8 @@ impl Work<'_> {
             mode: chmod.transpose()?.map(|mode| mode_of(&mode)).transpose()?,
             keeps_owners: copy.from.is_some(),
             unpacks: copy.unpacks,
+            host_in_source: None,
+            host_in_dest: None,
         })
     }
 

@@ -19,6 +19,7 @@ use super::root::{
     put_link, stat,
 };
 use crate::images::layer::decompress;
+use crate::sandbox::Host;
 
 /// What is to be copied. Texts are as they are meant: variables are substituted.
 #[derive(Debug)]
@@ -34,6 +35,10 @@ pub(super) struct Copying {
     pub(super) keeps_owners: bool,
     /// Whether archives are unpacked.
     pub(super) unpacks: bool,
+    /// If VMs see parts of this host in the place of what is copied: those are left out.
+    pub(super) host_in_source: Option<Host>,
+    /// If they do in the destination: nothing can be put there.
+    pub(super) host_in_dest: Option<Host>,
 }
 
 /// Why something was not copied. Its text is for users.
@@ -99,7 +104,10 @@ impl Job<'_> {
         }
         for source in sources {
             self.copy(source, is_folder)
-                .map_err(|problem| format!("{}: {problem}", shown(source)))?;
+                .map_err(|problem| match problem.starts_with('/') {
+                    true => problem,
+                    false => format!("{}: {problem}", shown(source)),
+                })?;
         }
         Ok(())
     }
@@ -108,7 +116,7 @@ impl Job<'_> {
         match self.from.find(source).map_err(text)? {
             Some(Found::Folder(folder)) => {
                 let to = self.dest_folder(&self.dest)?;
-                self.copy_folder(&folder, &to, Path::new(""))
+                self.copy_folder(&folder, &to, source, &self.dest)
             }
             Some(Found::File(mut file)) => {
                 if self.copying.unpacks && is_archive(source, &mut file)? {
@@ -136,12 +144,24 @@ impl Job<'_> {
             Some(own) if !is_folder => (self.dest.parent().unwrap_or(Path::new("")), own),
             _ => (self.dest.as_path(), name),
         };
+        self.check_free(&folder.join(name))?;
         let folder = self.dest_folder(folder)?;
         put_file(&folder, name, content, look).map_err(text)
     }
 
+    fn check_free(&self, path: &Path) -> Result<(), Problem> {
+        if shows(self.copying.host_in_dest.as_ref(), path) {
+            return Err(format!(
+                "{} is the host's in what is made of local/base: nothing can be put there",
+                shown(path)
+            ));
+        }
+        Ok(())
+    }
+
     /// A folder of the destination, made if it is missing.
     fn dest_folder(&self, path: &Path) -> Result<OwnedFd, Problem> {
+        self.check_free(path)?;
         let look = Look::of_folder(self.copying.owner.unwrap_or_default());
         let folder = self.to.folder(path, look);
         folder.map_err(|error| format!("the folder {} cannot be had: {error}", shown(path)))
@@ -159,26 +179,36 @@ impl Job<'_> {
         }
     }
 
-    /// Copies what is in a folder. What is there already and is a folder, too, keeps its look.
-    fn copy_folder(&self, from: &OwnedFd, to: &OwnedFd, path: &Path) -> Result<(), Problem> {
+    /// Copies what is in a folder. What is there already and is a folder, too, keeps its look. The
+    /// paths are those of the folders.
+    fn copy_folder(
+        &self,
+        from: &OwnedFd,
+        to: &OwnedFd,
+        source: &Path,
+        dest: &Path,
+    ) -> Result<(), Problem> {
         for name in names(from).map_err(text)? {
             if self.cancel.is_cancelled() {
                 return Err("cancelled".to_owned());
             }
-            let path = path.join(&name);
-            self.copy_entry(from, to, &name, &path)?;
+            let (source, dest) = (source.join(&name), dest.join(&name));
+            if !shows(self.copying.host_in_source.as_ref(), &source) {
+                self.check_free(&dest)?;
+                self.copy_entry((from, to), &name, &source, &dest)?;
+            }
         }
         Ok(())
     }
 
     fn copy_entry(
         &self,
-        from: &OwnedFd,
-        to: &OwnedFd,
+        (from, to): (&OwnedFd, &OwnedFd),
         name: &OsStr,
-        path: &Path,
+        source: &Path,
+        dest: &Path,
     ) -> Result<(), Problem> {
-        let at = |error: io::Error| format!("{}: {error}", path.display());
+        let at = |error: io::Error| format!("{}: {error}", shown(source));
         let Some(found) = stat(from, name).map_err(|errno| at(errno.into()))? else {
             return Ok(());
         };
@@ -187,7 +217,7 @@ impl Job<'_> {
             SFlag::S_IFDIR => {
                 let inner = open_inner(from, name).map_err(|errno| at(errno.into()))?;
                 let (made, is_new) = put_folder(to, name).map_err(at)?;
-                self.copy_folder(&inner, &made, path)?;
+                self.copy_folder(&inner, &made, source, dest)?;
                 if is_new {
                     dress(&made, look).map_err(at)?;
                 }
@@ -235,6 +265,7 @@ impl Job<'_> {
         folders: &mut Vec<(PathBuf, Look)>,
     ) -> io::Result<()> {
         let path = self.dest.join(inner_path(name)?);
+        self.check_free(&path).map_err(|what| refused(&what))?;
         let look = self.look_in_archive(entry)?;
         let around = Look::of_folder(self.copying.owner.unwrap_or_default());
         let kind = entry.header().entry_type();
@@ -280,6 +311,11 @@ impl Job<'_> {
             ..own
         })
     }
+}
+
+/// Whether VMs see a part of the host at this path below their root.
+fn shows(host: Option<&Host>, path: &Path) -> bool {
+    host.is_some_and(|host| host.shows(&Path::new("/").join(path)))
 }
 
 fn text(error: impl std::fmt::Display) -> Problem {
@@ -448,6 +484,8 @@ mod tests {
             mode: None,
             keeps_owners: false,
             unpacks: false,
+            host_in_source: None,
+            host_in_dest: None,
         }
     }
 
@@ -497,6 +535,9 @@ mod tests {
         let times = ["from/a/b/x", "to/dest/b/x"]
             .map(|path| fs::metadata(place.at(path)).unwrap().mtime_nsec());
         assert_eq!(times[0], times[1]);
+
+        place.copy(&["a/b/x"], "/dest/empty/").unwrap();
+        assert_eq!(mode("to/dest/empty"), 0o555);
 
         place.fill("to", &[("other/b", "a file"), ("third/link/", "")]);
         let error = place.copy(&["a"], "/other").unwrap_err();

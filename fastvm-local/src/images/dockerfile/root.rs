@@ -203,6 +203,35 @@ pub(super) fn link_target(folder: &OwnedFd, name: &OsStr) -> nix::Result<OsStrin
     readlinkat(folder, name)
 }
 
+/// Lets the owner write to a folder for a while: root in a VM can at any time, and a server that is
+/// not root's shall be able to, too.
+struct Unlocked<'a> {
+    folder: &'a OwnedFd,
+    was: Option<u32>,
+}
+
+impl<'a> Unlocked<'a> {
+    fn new(folder: &'a OwnedFd) -> io::Result<Self> {
+        let mode = fstat(folder)?.st_mode & MODE_BITS;
+        let is_locked = mode & 0o700 != 0o700 && !geteuid().is_root();
+        if is_locked {
+            fs::set_permissions(path_of(folder), Permissions::from_mode(mode | 0o700))?;
+        }
+        let was = is_locked.then_some(mode);
+        Ok(Self { folder, was })
+    }
+}
+
+impl Drop for Unlocked<'_> {
+    fn drop(&mut self) {
+        if let Some(mode) = self.was {
+            // Who could open it can close it.
+            let mode = Permissions::from_mode(mode);
+            let _ = fs::set_permissions(path_of(self.folder), mode);
+        }
+    }
+}
+
 /// Makes a file of this name, in the place of a file or link that is there.
 pub(super) fn put_file(
     folder: &OwnedFd,
@@ -210,6 +239,7 @@ pub(super) fn put_file(
     mut content: impl Read,
     look: Look,
 ) -> io::Result<()> {
+    let _unlocked = Unlocked::new(folder)?;
     make_room(folder, name)?;
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
     let file = openat(folder, name, flags, Mode::S_IRUSR | Mode::S_IWUSR)?;
@@ -225,6 +255,7 @@ pub(super) fn put_link(
     target: &OsStr,
     look: Look,
 ) -> io::Result<()> {
+    let _unlocked = Unlocked::new(folder)?;
     make_room(folder, name)?;
     symlinkat(target, folder, name)?;
     if geteuid().is_root() {
@@ -253,6 +284,7 @@ pub(super) fn put_folder(folder: &OwnedFd, name: &OsStr) -> io::Result<(OwnedFd,
 }
 
 fn make_folder(folder: &OwnedFd, name: &OsStr) -> io::Result<OwnedFd> {
+    let _unlocked = Unlocked::new(folder)?;
     mkdirat(folder, name, Mode::S_IRWXU)?;
     Ok(open_inner(folder, name)?)
 }

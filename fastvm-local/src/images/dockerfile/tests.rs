@@ -283,6 +283,30 @@ async fn commands_run_as_their_user_and_files_belong_to_whom_they_shall() {
 }
 
 #[tokio::test]
+async fn what_is_the_hosts_is_neither_covered_nor_copied() {
+    let builder = Builder::new().await;
+    let dockerfile = "FROM local/base AS a\nRUN echo a > /a\nFROM local/base\nCOPY --from=a / /";
+    let image = builder.build(dockerfile, &[]).await.unwrap();
+    assert_eq!(
+        builder
+            .output(&image, "cat /a; test -x /usr/bin/env && echo there")
+            .await,
+        "a\nthere\n"
+    );
+    let files = [("rootfs/usr/lib/x", "", 0o644), ("rootfs/opt/y", "", 0o644)];
+    let dockerfile = "FROM local/base\nCOPY rootfs/ /";
+    let error = builder
+        .build(dockerfile, &files)
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("COPY: /usr is the host's in what is made of local/base"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
 async fn scratch_is_empty_and_needs_no_program() {
     let builder = Builder::new().await;
     let file = [("file", "text", 0o640)];
@@ -331,7 +355,7 @@ async fn a_diagnostic_names_file_line_and_instruction_and_nothing_is_left() {
         ),
         (
             "FROM local/base\nCOPY Dockerfile /usr/local/bin/",
-            "is the host's in images",
+            "COPY: /usr/local/bin/Dockerfile is the host's in what is made of local/base",
         ),
         (
             "FROM local/base\nCOPY --from=local/base /usr/bin/env /x",
