@@ -13,11 +13,13 @@ use super::checksum::Checksum;
 use super::progress::Meter;
 use super::source::Data;
 
-/// What is known of a body that is or was sent. Clones are the same.
+/// A body on its way out, and what is known of it. Clones are the same: one goes with the request.
 #[derive(Clone)]
-pub(super) struct Tally(Arc<Mutex<Count>>);
+pub(super) struct Outgoing(Arc<Mutex<Flow>>);
 
-struct Count {
+struct Flow {
+    /// Until it is closed.
+    data: Option<Data>,
     meter: Meter,
     checksum: Checksum,
     /// More than this, the VM does not take.
@@ -38,9 +40,10 @@ pub(super) struct Sent {
     pub(super) checksum: Option<String>,
 }
 
-impl Tally {
-    pub(super) fn new(meter: Meter, checksum: Checksum, largest: u64) -> Self {
-        Self(Arc::new(Mutex::new(Count {
+impl Outgoing {
+    pub(super) fn new(data: Data, meter: Meter, checksum: Checksum, largest: u64) -> Self {
+        Self(Arc::new(Mutex::new(Flow {
+            data: Some(data),
             meter,
             checksum,
             largest,
@@ -48,13 +51,19 @@ impl Tally {
         })))
     }
 
+    /// Nobody takes the rest: storage may answer without having read it, and the connection would
+    /// hold on to it.
+    pub(super) fn close(&self) {
+        self.lock().data = None;
+    }
+
     /// An error if the data, not storage, was the reason to break off; `proof` says whether the
     /// source was whole.
     pub(super) fn check(&self, proof: Result<()>, path: &str) -> Result<()> {
-        let mut count = self.lock();
-        let failure = count.failure.take();
+        let mut flow = self.lock();
+        let failure = flow.failure.take();
         if let Some(Failure::TooLarge) = failure {
-            let largest = count.largest;
+            let largest = flow.largest;
             let message = format!("it makes more than the {largest} bytes that the VM takes");
             return Err(Error::new(ErrorKind::Transfer, message)
                 .with_path(path)
@@ -71,21 +80,21 @@ impl Tally {
 
     /// All is sent: sums up.
     pub(super) fn finish(&self) -> Sent {
-        let mut count = self.lock();
-        count.meter.finish();
+        let mut flow = self.lock();
+        flow.meter.finish();
         Sent {
-            size: count.meter.bytes(),
-            checksum: count.checksum.clone().finish(),
+            size: flow.meter.bytes(),
+            checksum: flow.checksum.clone().finish(),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Count> {
+    fn lock(&self) -> MutexGuard<'_, Flow> {
         // Only a listener can panic in between, and the counts are whole then.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Count {
+impl Flow {
     fn take(&mut self, chunk: io::Result<Bytes>) -> io::Result<Bytes> {
         let chunk = chunk.map_err(|error| {
             let shown = io::Error::from(error.kind());
@@ -102,17 +111,15 @@ impl Count {
     }
 }
 
-/// Data on its way out.
-pub(super) struct Outgoing {
-    pub(super) data: Data,
-    pub(super) tally: Tally,
-}
-
 impl Stream for Outgoing {
     type Item = io::Result<Bytes>;
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let chunk = ready!(self.data.as_mut().poll_next(context));
-        Poll::Ready(chunk.map(|chunk| self.tally.lock().take(chunk)))
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let mut flow = self.lock();
+        let Some(data) = &mut flow.data else {
+            return Poll::Ready(Some(Err(io::ErrorKind::BrokenPipe.into())));
+        };
+        let chunk = ready!(data.as_mut().poll_next(context));
+        Poll::Ready(chunk.map(|chunk| flow.take(chunk)))
     }
 }

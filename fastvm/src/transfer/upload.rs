@@ -5,14 +5,14 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use fastvm_api::types::{ExecVmResponse, FilePresignResponse};
-use fastvm_api::{Client, Error, ErrorKind, Pending, Result};
+use fastvm_api::{CallOptions, Client, Error, ErrorKind, Pending, Result};
 use http::{HeaderValue, Method, header};
 use reqwest::Body;
 use tokio::io::AsyncRead;
 
 use super::attempts::Attempts;
 use super::checksum::Checksum;
-use super::outgoing::{Outgoing, Sent, Tally};
+use super::outgoing::{Outgoing, Sent};
 use super::pack::Packing;
 use super::progress::Meter;
 use super::source::{Content, Source};
@@ -93,6 +93,7 @@ pub struct Upload {
     mode: Option<u32>,
     exclude: Vec<String>,
     fetch_timeout: Duration,
+    headers: CallOptions,
     options: Options,
 }
 
@@ -106,6 +107,7 @@ impl Upload {
             mode: None,
             exclude: Vec::new(),
             fetch_timeout: STEP_TIMEOUT,
+            headers: CallOptions::default(),
             options: Options::of(api),
         }
     }
@@ -150,6 +152,13 @@ impl Upload {
         self
     }
 
+    /// Sends this header with each request to the API, besides those the client sets; storage does
+    /// not get it.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers = self.headers.header(name, value);
+        self
+    }
+
     async fn run(self) -> Result<()> {
         let Self {
             source,
@@ -162,6 +171,7 @@ impl Upload {
             vm_id: self.vm_id,
             remote: self.remote,
             fetch_timeout: timeout_sec(self.fetch_timeout)?,
+            headers: self.headers,
             options: self.options,
         };
         check_remote(&job.remote)?;
@@ -192,6 +202,7 @@ struct Job {
     remote: String,
     /// In seconds.
     fetch_timeout: i64,
+    headers: CallOptions,
     options: Options,
 }
 
@@ -252,6 +263,7 @@ impl Job {
         let path = content.path().unwrap_or_else(|| self.remote.clone());
         let presign = self.api.vms().files().presign(&self.vm_id, &self.remote);
         let urls = presign
+            .call_options(self.headers.clone())
             .await
             .map_err(|error| error.with_path(&self.remote))?;
         let signed = Instant::now();
@@ -260,14 +272,12 @@ impl Job {
             let message = format!("it has {size} bytes, but the VM takes {largest} at most");
             return Err(Error::new(ErrorKind::InvalidInput, message).with_path(path));
         }
-        let tally = Tally::new(meter, Checksum::new(self.options.verify), largest);
-        let body = Outgoing {
-            data: opened.data,
-            tally: tally.clone(),
-        };
-        let put = self.put(&urls, body, opened.size).await;
+        let checksum = Checksum::new(self.options.verify);
+        let body = Outgoing::new(opened.data, meter, checksum, largest);
+        let put = self.put(&urls, body.clone(), opened.size).await;
+        body.close();
         let proof = opened.proof.check(put.is_ok()).await;
-        tally.check(proof, &path)?;
+        body.check(proof, &path)?;
         if let Err(error) = put {
             return Ok(Err(error.with_path(path)));
         }
@@ -277,7 +287,7 @@ impl Job {
         Ok(Ok(Stored {
             urls,
             signed,
-            sent: tally.finish(),
+            sent: body.finish(),
             mode: opened.mode,
         }))
     }
@@ -375,7 +385,8 @@ impl Job {
         let command = [
             "sh", "-c", &script, "sh", staged, &size, checksum, a, b, c, d,
         ];
-        let run = exec(&self.api, &self.vm_id, &self.options, command);
+        let run =
+            exec(&self.api, &self.vm_id, &self.options, command).call_options(self.headers.clone());
         let placed = staging
             .step(run.into_future())
             .await
@@ -422,6 +433,7 @@ impl Job {
             .files()
             .fetch(&vm_id, &stored.urls.download_url, path)
             .timeout_sec(self.fetch_timeout)
+            .call_options(self.headers.clone())
             .into_future();
         Box::pin(async move { watched(&api, &vm_id, limit, fetch).await })
     }

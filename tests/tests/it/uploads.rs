@@ -932,3 +932,57 @@ async fn a_signed_url_that_has_expired_is_replaced() {
     );
     assert_eq!(read(&vm, "/root/t/f").await, "data");
 }
+
+#[tokio::test]
+async fn a_header_goes_to_the_api_and_not_to_storage() {
+    let stub = stub(Reply::json(200, "")).await;
+    let client = client(stub.base_url(), "k");
+    let upload = client.upload_bytes("vm-1", "x", "/root/x");
+    upload.header("x-tenant", "blue").await.unwrap();
+    let seen: Vec<_> = stub
+        .requests()
+        .iter()
+        .map(|request| request.header("x-tenant").map(str::to_owned))
+        .collect();
+    let blue = Some("blue".to_owned());
+    assert_eq!(seen, [blue.clone(), None, blue.clone(), blue]);
+}
+
+#[tokio::test]
+async fn an_answer_before_the_end_of_the_data_is_taken_at_once() {
+    let storage = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", storage.local_addr().unwrap());
+    let served = tokio::spawn(async move {
+        let mut open = Vec::new();
+        loop {
+            let (mut socket, _) = storage.accept().await.unwrap();
+            let answer = b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n";
+            tokio::io::AsyncReadExt::read_u8(&mut socket).await.unwrap();
+            tokio::io::AsyncWriteExt::write_all(&mut socket, answer)
+                .await
+                .unwrap();
+            // It reads no further, and does not close.
+            open.push(socket);
+        }
+    });
+    let stub = Stub::answering(move |_| {
+        let urls = format!(
+            r#"{{"uploadUrl":"{address}/p","downloadUrl":"{address}/g","expiresInSec":60,"maxUploadBytes":1000000000}}"#
+        );
+        Reply::json(200, &urls)
+    });
+    let stub = stub.await;
+    let folder = folder_of(&vec![0; 64 << 20]);
+    for local in [folder.path().to_owned(), folder.path().join("f")] {
+        let upload = client(stub.base_url(), "k")
+            .upload("vm-1", &local, "/root/x")
+            .compression(Compression::None)
+            .max_retries(1)
+            .into_future();
+        let error = tokio::time::timeout(Duration::from_secs(10), upload).await;
+        let error = error.expect("it ends soon").unwrap_err();
+        assert_eq!(error.status().unwrap().as_u16(), 503, "{error:?}");
+        assert_eq!(error.attempts(), 2);
+    }
+    served.abort();
+}
