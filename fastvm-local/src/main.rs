@@ -56,10 +56,11 @@ struct Options {
 
     /// Directory of the images that snapshots are imported from.
     ///
-    /// No registry is ever asked: an import of `python:3.13-slim` finds the image here, in what
-    /// `docker save python:3.13-slim -o DIRECTORY/python.tar` (or podman) has put there, at any time. The directory
-    /// holds such archives (.tar, .tar.gz, .tgz) and OCI image layouts, as folders or packed. An import
-    /// of `local/base` needs none: it is what a VM without an image starts from.
+    /// No registry is ever asked: an import of `python:3.13-slim` finds the image here, where
+    /// `docker save python:3.13-slim -o DIRECTORY/python.tar` (or podman) has put it, be it while the
+    /// server runs. The directory holds such archives (.tar, .tar.gz, .tgz) and OCI image layouts, as
+    /// folders or packed. An import of `local/base` needs none: it is what a VM without an image starts
+    /// from.
     #[arg(long, value_name = "DIRECTORY")]
     images: Option<PathBuf>,
 

@@ -73,49 +73,63 @@ async fn create(
 /// Checks a source and says how it is shown. What is empty counts as left out.
 fn check(source: &SnapshotImportSourceSpec) -> Result<SnapshotImportSourceView, String> {
     let is_image = source.type_ == SnapshotImportSourceKind::Image;
-    let given = |field: &Option<String>| field.clone().filter(|text| !text.is_empty());
-    let build_args = source.build_args.clone().unwrap_or_default();
-    let foreign = if is_image {
-        [
-            ("contextRef", given(&source.context_ref).is_some()),
-            ("dockerfilePath", given(&source.dockerfile_path).is_some()),
-            ("target", given(&source.target).is_some()),
-            ("buildArgs", !build_args.is_empty()),
-        ]
-        .to_vec()
-    } else {
-        [
-            ("image", given(&source.image).is_some()),
-            ("platform", given(&source.platform).is_some()),
-        ]
-        .to_vec()
-    };
-    let kind = &source.type_;
-    if let Some((field, _)) = foreign.iter().find(|(_, is_given)| *is_given) {
-        return Err(format!("{field}: not allowed with a source of kind {kind}"));
-    }
-    let mut view = SnapshotImportSourceView::new(kind.clone());
-    view.registry_username = given(&source.registry_username);
-    if is_image {
-        let image = given(&source.image).ok_or("image: missing")?;
-        images::parse(&image).map_err(|text| format!("image: {text}"))?;
-        let platform = given(&source.platform).unwrap_or_else(images::own_platform);
-        if !platform
-            .split_once('/')
-            .is_some_and(|(os, arch)| !os.is_empty() && !arch.is_empty())
-        {
-            return Err("platform: not of the form <os>/<arch>".to_owned());
+    let has_build_args = source
+        .build_args
+        .as_ref()
+        .is_some_and(|args| !args.is_empty());
+    // Each with the kind that it belongs to.
+    let fields = [
+        ("image", true, given(&source.image).is_some()),
+        ("platform", true, given(&source.platform).is_some()),
+        ("contextRef", false, given(&source.context_ref).is_some()),
+        (
+            "dockerfilePath",
+            false,
+            given(&source.dockerfile_path).is_some(),
+        ),
+        ("target", false, given(&source.target).is_some()),
+        ("buildArgs", false, has_build_args),
+    ];
+    for (field, is_of_image, is_given) in fields {
+        if is_given && is_of_image != is_image {
+            let kind = &source.type_;
+            return Err(format!("{field}: not allowed with a source of kind {kind}"));
         }
-        return Ok(view.image(image).platform(platform));
     }
-    if given(&source.context_ref).is_none() {
-        return Err("contextRef: missing".to_owned());
+    let mut view = if is_image {
+        check_image(source)?
+    } else {
+        check_dockerfile(source)?
+    };
+    view.registry_username = given(&source.registry_username).map(str::to_owned);
+    Ok(view)
+}
+
+fn given(field: &Option<String>) -> Option<&str> {
+    field.as_deref().filter(|text| !text.is_empty())
+}
+
+fn check_image(source: &SnapshotImportSourceSpec) -> Result<SnapshotImportSourceView, String> {
+    let image = given(&source.image).ok_or("image: missing")?;
+    images::parse(image).map_err(|text| format!("image: {text}"))?;
+    let own = images::own_platform();
+    let platform = given(&source.platform).unwrap_or(&own);
+    let parts = platform.split_once('/');
+    if !parts.is_some_and(|(os, arch)| !os.is_empty() && !arch.is_empty()) {
+        return Err("platform: not of the form <os>/<arch>".to_owned());
     }
-    let path = given(&source.dockerfile_path).unwrap_or_else(|| "Dockerfile".to_owned());
-    let is_inner = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
-    if !FilePath::new(&path).components().all(is_inner) {
+    let view = SnapshotImportSourceView::new(SnapshotImportSourceKind::Image);
+    Ok(view.image(image).platform(platform))
+}
+
+fn check_dockerfile(source: &SnapshotImportSourceSpec) -> Result<SnapshotImportSourceView, String> {
+    given(&source.context_ref).ok_or("contextRef: missing")?;
+    let path = given(&source.dockerfile_path).unwrap_or("Dockerfile");
+    let is_inner = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+    if !FilePath::new(path).components().all(is_inner) {
         return Err("dockerfilePath: absolute, or leads out of the context".to_owned());
     }
+    let build_args = source.build_args.clone().unwrap_or_default();
     let bytes: usize = build_args
         .iter()
         .map(|(name, value)| name.len() + value.len())
@@ -125,13 +139,16 @@ fn check(source: &SnapshotImportSourceSpec) -> Result<SnapshotImportSourceView, 
             "buildArgs: more than {MOST_BUILD_ARGS}, or than {BUILD_ARG_BYTES} bytes altogether"
         ));
     }
-    let has_login = view.registry_username.is_some() || given(&source.registry_password).is_some();
-    view.registry_host = given(&source.registry_host);
-    if has_login && view.registry_host.is_none() {
+    let login = given(&source.registry_username).or(given(&source.registry_password));
+    let host = given(&source.registry_host);
+    if login.is_some() && host.is_none() {
         return Err("registryHost: missing, and there is a login".to_owned());
     }
-    view.target = given(&source.target);
-    Ok(view.dockerfile_path(path).set_build_args(build_args))
+    let view = SnapshotImportSourceView::new(SnapshotImportSourceKind::Dockerfile);
+    let mut view = view.dockerfile_path(path).set_build_args(build_args);
+    view.registry_host = host.map(str::to_owned);
+    view.target = given(&source.target).map(str::to_owned);
+    Ok(view)
 }
 
 /// What a source that is good leads to. The login is not needed: no registry is asked.
