@@ -712,3 +712,52 @@ async fn a_server_that_has_unpacked_images_stops_at_once_and_leaves_nothing() {
     let left: Vec<_> = left.filter(|name| name.starts_with("server-")).collect();
     assert!(left.is_empty(), "{left:?}");
 }
+
+#[tokio::test]
+async fn a_packed_layout_for_several_platforms_gives_the_one_of_this_machine() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let image = TestImage::new(
+        [Layer::new().programs(&["sh"])],
+        json!({"Env": ["A=found"]}),
+    );
+    image.layout(folder.path(), json!({}));
+    let blob = |data: &[u8]| {
+        let digest = crate::image::digest(data);
+        std::fs::write(folder.path().join("blobs/sha256").join(&digest[7..]), data).unwrap();
+        (digest, data.len())
+    };
+    let read = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
+    let mut index: Value = serde_json::from_slice(&read("index.json")).unwrap();
+    let mut own = index["manifests"][0].take();
+    let (absent, size) = blob(b"{}");
+    std::fs::remove_file(folder.path().join("blobs/sha256").join(&absent[7..])).unwrap();
+    let architecture = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    own["platform"] = json!({"os": "linux", "architecture": architecture});
+    let manifest = own["mediaType"].clone();
+    let other = json!({
+        "mediaType": manifest, "digest": absent, "size": size,
+        "platform": {"os": "linux", "architecture": "s390x"},
+    });
+    let media_type = "application/vnd.oci.image.index.v1+json";
+    let inner = json!({"schemaVersion": 2, "mediaType": media_type, "manifests": [other, own]});
+    let (digest, size) = blob(inner.to_string().as_bytes());
+    let described = json!({
+        "mediaType": media_type, "digest": digest, "size": size,
+        "annotations": {"org.opencontainers.image.ref.name": "ghcr.io/org/many:v1"},
+    });
+    index["manifests"] = json!([described]);
+    std::fs::write(folder.path().join("index.json"), index.to_string()).unwrap();
+    let mut packed = tar::Builder::new(Vec::new());
+    packed.append_dir_all(".", folder.path()).unwrap();
+    std::fs::write(dir.path().join("many.tar"), packed.into_inner().unwrap()).unwrap();
+
+    let api = with_images(dir.path()).await;
+    let import = imported(&api, of_image("ghcr.io/org/many:v1")).await;
+    let vm = launch(&api, &import).await;
+    assert_eq!(api.sh(&vm, "echo $A").await["stdout"], "found\n");
+}
