@@ -72,6 +72,8 @@ struct Build<'a> {
 struct Built {
     image: Image,
     shell: Vec<String>,
+    /// Values of its ARGs, which stages that are based on it have, too.
+    args: BTreeMap<String, String>,
 }
 
 impl Build<'_> {
@@ -178,7 +180,6 @@ impl Build<'_> {
             built: base,
             is_own,
             has_own_cmd: false,
-            args: BTreeMap::new(),
         })
     }
 
@@ -218,6 +219,7 @@ impl Built {
         Self {
             image,
             shell: SHELL.map(str::to_owned).into(),
+            args: BTreeMap::new(),
         }
     }
 }
@@ -288,8 +290,6 @@ struct Work<'a> {
     is_own: bool,
     /// Whether CMD was in this stage.
     has_own_cmd: bool,
-    /// Values of the ARGs of this stage.
-    args: BTreeMap<String, String>,
 }
 
 impl Work<'_> {
@@ -347,7 +347,7 @@ impl Work<'_> {
     /// What a variable stands for in an instruction.
     fn value(&self, name: &str) -> Option<String> {
         let env = &self.built.image.config.env;
-        let set = env.get(name).or_else(|| self.args.get(name)).cloned();
+        let set = env.get(name).or_else(|| self.built.args.get(name)).cloned();
         set.or_else(|| (name == "PATH").then(|| PATH.to_owned()))
     }
 
@@ -373,7 +373,7 @@ impl Work<'_> {
                 (None, None) => self.plan.global.get(name).cloned(),
             };
             if let Some(value) = value {
-                self.args.insert(name.clone(), value);
+                self.built.args.insert(name.clone(), value);
             }
         }
         Ok(())
@@ -623,7 +623,7 @@ impl Work<'_> {
         let mut spec = ExecSpec::new(argv);
         let given = self.build.spec.build_args.iter();
         let predefined = given.filter(|(name, _)| is_predefined(name));
-        let variables = predefined.chain(&self.args).chain(&config.env);
+        let variables = predefined.chain(&self.built.args).chain(&config.env);
         spec.env = variables
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();

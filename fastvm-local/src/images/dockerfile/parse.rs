@@ -216,7 +216,7 @@ pub(super) fn heredoc_start(word: &str) -> Option<Heredoc> {
         return None;
     }
     let name = Lex::new('\\', &|_| None).word(quoted).ok()?;
-    Some(Heredoc {
+    (!name.is_empty()).then(|| Heredoc {
         expands: name == quoted,
         name,
         text: String::new(),
@@ -303,6 +303,7 @@ mod tests {
     fn a_shift_or_a_list_is_no_here_document() {
         assert!(parsed("RUN echo $((1<<2)) <<<word")[0].heredocs.is_empty());
         assert!(parsed("RUN [\"echo\", \"<<EOF\"]")[0].heredocs.is_empty());
+        assert!(parsed("RUN << <<- <<''")[0].heredocs.is_empty());
         assert!(parsed("CMD cat <<EOF\nRUN x")[0].heredocs.is_empty());
     }
 

@@ -29,6 +29,8 @@ pub(super) struct Stage {
     pub(super) name: Option<String>,
     pub(super) base: Base,
     pub(super) steps: Vec<Step>,
+    /// What cannot be built in it, which matters only if it is needed.
+    fault: Option<Fault>,
 }
 
 /// Where the files of a stage, or those that are copied, come from.
@@ -139,13 +141,20 @@ impl Plan {
         let unused = spec.build_args.keys();
         let unused =
             unused.filter(|name| !planner.declared.contains(*name) && !is_predefined(name));
-        Ok(Self {
+        let mut plan = Self {
             target: planner.target()?,
             escape: planner.escape,
             unused: unused.cloned().collect(),
             global: planner.global,
             stages: planner.stages,
-        })
+        };
+        for index in plan.needed() {
+            let stage = plan.stages.get_mut(index);
+            if let Some(fault) = stage.and_then(|stage| stage.fault.take()) {
+                return Err(fault);
+            }
+        }
+        Ok(plan)
     }
 
     /// The stages that the target needs, itself included, in their order.
@@ -187,20 +196,25 @@ impl Planner<'_> {
             self.stages.push(stage);
             return Ok(());
         }
-        let action = self.action(instruction).map_err(fault)?;
-        if let Some(stage) = self.stages.last_mut() {
-            stage.steps.push(Step {
+        let action = self.action(instruction).map_err(fault);
+        let Some(stage) = self.stages.last_mut() else {
+            return match action? {
+                Action::Arg(args) => self.global_args(args).map_err(fault),
+                _ => Err(fault("only ARG may stand before the first FROM".to_owned())),
+            };
+        };
+        match action {
+            Ok(action) => stage.steps.push(Step {
                 line: instruction.line,
                 keyword: instruction.keyword.clone(),
                 text: shown(instruction),
                 action,
-            });
-            return Ok(());
+            }),
+            Err(fault) => {
+                stage.fault.get_or_insert(fault);
+            }
         }
-        match action {
-            Action::Arg(args) => self.global_args(args).map_err(fault),
-            _ => Err(fault("only ARG may stand before the first FROM".to_owned())),
-        }
+        Ok(())
     }
 
     fn global_args(&mut self, args: Vec<(String, Option<String>)>) -> Result<(), String> {
@@ -223,11 +237,12 @@ impl Planner<'_> {
     }
 
     fn from(&self, instruction: &Instruction) -> Result<Stage, String> {
+        let mut foreign = None;
         for (name, value) in &instruction.flags {
             match (name.as_str(), value) {
                 ("platform", Some(value)) => {
                     let platform = self.substitute(value)?;
-                    check_platform(Some(&platform)).map_err(|error| error.to_string())?;
+                    foreign = check_platform(Some(&platform)).err();
                 }
                 _ => return Err(unknown_flag(name)),
             }
@@ -257,6 +272,8 @@ impl Planner<'_> {
             name,
             base,
             steps: Vec::new(),
+            fault: foreign
+                .map(|error| Fault::new(instruction.line, &instruction.keyword, error.to_string())),
         })
     }
 
@@ -560,6 +577,8 @@ mod tests {
         assert_eq!(target("BUILD").unwrap(), 2);
         assert_eq!(target("0").unwrap(), 0);
         assert_eq!(target("").unwrap(), 3);
+        let faulty = "FROM a\nONBUILD RUN x\nFROM --platform=linux/s390x b\nFETCH\nFROM c";
+        assert!(self::plan(faulty).is_ok());
         let error = target("nothing")
             .unwrap_err()
             .in_file("Dockerfile")

@@ -210,20 +210,20 @@ async fn a_target_is_built_without_what_comes_after_it() {
 
 #[tokio::test]
 async fn a_stage_goes_on_from_another_and_leaves_it_as_it_was() {
-    let dockerfile = "FROM local/base AS a\nENV X=1\nSHELL [\"/bin/sh\", \"-ec\"]\nRUN echo a > /a\n\
-        FROM a AS b\nRUN false; echo not reached\nFROM a\nRUN echo $X >> /a\nCOPY --from=a /a /before";
+    let dockerfile = "FROM local/base AS a\nENV X=1\nARG Y=2\nSHELL [\"/bin/sh\", \"-ec\"]\nRUN echo a > /a\n\
+        FROM a AS b\nRUN false; echo not reached\nFROM a\nRUN echo $X $Y >> /a\nCOPY --from=a /a /before";
     let builder = Builder::new().await;
     let image = builder.build(dockerfile, &[]).await.unwrap();
     assert_eq!(
         (text(&image, "a"), text(&image, "before")),
-        ("a\n1\n".into(), "a\n".into())
+        ("a\n1 2\n".into(), "a\n".into())
     );
     drop(image);
     let failed = builder.target("b");
     let error = failed.fails(dockerfile, &[]).await;
     assert_eq!(
         error,
-        "Dockerfile line 6, RUN: the command ended with exit code 1"
+        "Dockerfile line 7, RUN: the command ended with exit code 1"
     );
 }
 
