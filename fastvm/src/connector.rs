@@ -224,6 +224,11 @@ impl Connector {
     /// One request and its answer. The body is read here, too, unless it is streamed, so that a cut
     /// or slow body is a fault of the attempt.
     async fn exchange(&self, request: Request, call: &CallInfo) -> Result<Response> {
+        if !call.operation().is_repeatable {
+            // What is lost on a connection that the service has closed is not sent again: this
+            // lets the runtime see such closes before a connection is chosen.
+            tokio::task::yield_now().await;
+        }
         let response = self.wire.send(request, call).await?;
         if !call.operation().is_streamed {
             return buffered(response).await;

@@ -241,6 +241,15 @@ fn the_published_operations_are_repeated_or_sent_once_as_listed() {
         let is_limited = !["execVm", "fetchFileToVm"].contains(id);
         assert_eq!(find(id).is_limited, is_limited, "{id}");
     }
+    for operation in operations::ALL {
+        let id = operation.id;
+        if !REPEATABLE.contains(&id) && !SENT_ONCE.contains(&id) {
+            println!(
+                "notice: {id} is not listed; repeatable: {}",
+                operation.is_repeatable
+            );
+        }
+    }
 }
 
 // Configuration

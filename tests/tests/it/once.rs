@@ -218,6 +218,24 @@ async fn a_command_on_a_connection_that_was_closed_while_idle_goes_on_a_new_one(
     assert!(commands.try_recv().is_err(), "a command was sent twice");
 }
 
+#[tokio::test(flavor = "current_thread")]
+async fn a_command_after_a_busy_program_saw_nothing_of_a_close_goes_on_a_new_connection_too() {
+    let (closed, is_closed) = mpsc::channel();
+    let (url, commands) = answering_once_per_connection(move |socket, _| {
+        drop(socket);
+        let _ = closed.send(());
+    });
+    let vms = client(&url, "k").vms();
+    for command in ["first", "second", "third"] {
+        vms.run("vm-1", [command]).max_retries(0).await.unwrap();
+        assert!(commands.recv().unwrap().contains(command));
+        // Holds up the only thread on purpose: the client cannot notice that the connection is
+        // closed before it takes it for the next command.
+        is_closed.recv().unwrap();
+    }
+    assert!(commands.try_recv().is_err(), "a command was sent twice");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_command_that_crosses_the_close_of_its_connection_runs_once_at_most() {
     // Closes some time after the answer: before, while and after the next command is sent. What
