@@ -273,6 +273,7 @@ pub(super) fn put_link(
 /// Opens the folder of this name, or makes one; whether it is new. A new one gets its look when it
 /// is filled, by [`dress`].
 pub(super) fn put_folder(folder: &OwnedFd, name: &OsStr) -> io::Result<(OwnedFd, bool)> {
+    check_name(name)?;
     match stat(folder, name)?.map(|found| kind(&found)) {
         Some(SFlag::S_IFDIR) => Ok((open_inner(folder, name)?, false)),
         Some(_) => Err(io::Error::new(
@@ -284,13 +285,27 @@ pub(super) fn put_folder(folder: &OwnedFd, name: &OsStr) -> io::Result<(OwnedFd,
 }
 
 fn make_folder(folder: &OwnedFd, name: &OsStr) -> io::Result<OwnedFd> {
+    check_name(name)?;
     let _unlocked = Unlocked::new(folder)?;
     mkdirat(folder, name, Mode::S_IRWXU)?;
     Ok(open_inner(folder, name)?)
 }
 
+/// A name that is a path would lead elsewhere.
+fn check_name(name: &OsStr) -> io::Result<()> {
+    let is_path = name.as_bytes().contains(&b'/') || matches!(name.as_bytes(), b"" | b"." | b"..");
+    match is_path {
+        true => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "this is not the name of a file",
+        )),
+        false => Ok(()),
+    }
+}
+
 /// Takes a file or link of this name away.
 fn make_room(folder: &OwnedFd, name: &OsStr) -> io::Result<()> {
+    check_name(name)?;
     match stat(folder, name)?.map(|found| kind(&found)) {
         None => Ok(()),
         Some(SFlag::S_IFDIR) => Err(io::Error::new(

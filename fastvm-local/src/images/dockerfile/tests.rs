@@ -394,6 +394,19 @@ async fn a_diagnostic_names_file_line_and_instruction_and_nothing_is_left() {
 }
 
 #[tokio::test]
+async fn the_name_of_a_here_document_is_no_path() {
+    let builder = Builder::new().await;
+    for name in ["../../../../../../../../tmp/x", "a/b", "..", "."] {
+        let dockerfile = format!("FROM scratch\nCOPY <<\"{name}\" /a/\ntext\n{name}\n");
+        let error = builder.fails(&dockerfile, &[]).await;
+        assert!(
+            error.contains("COPY: this is not the name of a file"),
+            "{name}: {error}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn the_dockerfile_can_be_elsewhere_in_the_context_and_nowhere_else() {
     let mut builder = Builder::new().await;
     let files = [
