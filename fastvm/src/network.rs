@@ -158,7 +158,7 @@ fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client> {
 fn parse_proxy(url: &str) -> Result<Proxy> {
     let refuse = || config("the proxy must be a URL like http://proxy.example.com:3128");
     let parsed = Url::parse(url.trim()).map_err(|_| refuse())?;
-    if !parsed.has_host() {
+    if !parsed.has_host() || !matches!(parsed.scheme(), "http" | "https") {
         return Err(refuse());
     }
     Proxy::all(parsed).map_err(|_| refuse())

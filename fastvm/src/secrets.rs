@@ -26,11 +26,14 @@ pub(crate) fn of(request: &Request) -> Vec<String> {
 fn find(node: &Value, is_secret: bool, found: &mut Vec<String>) {
     match node {
         Value::String(text) if is_secret => {
-            // Of a file with logins, one of them may be repeated alone.
-            if text.contains('\n') {
-                let pieces = text.split(|c: char| c.is_whitespace() || c == '=');
-                found.extend(pieces.map(str::to_owned));
-            }
+            // A part may be repeated alone: a login of a file of them, the signature of a URL.
+            let parts = match text.split_once('?') {
+                _ if text.contains('\n') => text,
+                Some((_, query)) => query,
+                None => "",
+            };
+            let parts = parts.split(|c: char| c.is_whitespace() || matches!(c, '=' | '&'));
+            found.extend(parts.map(str::to_owned));
             found.push(text.clone());
         }
         Value::Array(items) => items.iter().for_each(|item| find(item, is_secret, found)),

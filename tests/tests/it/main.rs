@@ -9,5 +9,7 @@ mod guard;
 mod launch;
 mod lease;
 mod once;
+mod secrets;
 mod streams;
+mod tracing;
 mod uploads;
