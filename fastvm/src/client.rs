@@ -13,7 +13,7 @@ use crate::idle::IdleCheck;
 use crate::launch::WaitForVmReady;
 use crate::network::{Network, ProxyChoice};
 use crate::retry::RetryPolicy;
-use crate::transfer::{Download, Upload};
+use crate::transfer::{Download, DownloadBytes, DownloadTo, Upload};
 use crate::vms::Vms;
 use crate::{Error, ErrorKind, Result, Transport};
 
@@ -205,21 +205,32 @@ impl Client {
         Upload::of_reader(&self.api, id.into(), reader, remote.into())
     }
 
-    /// Brings a file or folder of a VM to this machine.
+    /// Brings a file or folder of a VM to this machine, as a whole or not at all.
     ///
-    /// A file becomes the file named by `local`. Of a folder, the contents land in the folder named
-    /// by `local`, which is made with its parents; what is there stays, and same names are
-    /// replaced. `remote` is absolute. Data goes to a temporary name beside the target first:
-    /// nothing half-written is ever under its final name.
+    /// A file becomes the file named by `local`, with the permissions it has in the VM. Of a folder,
+    /// the contents land in the folder named by `local`, which is made with its parents; what is
+    /// there stays, and same names are replaced. Permissions, times, symbolic links and empty
+    /// folders are kept; owners are not. `remote` is absolute.
     ///
-    /// Inside the VM it needs `sh` and `curl`, for folders also `tar` with gzip. Sends
+    /// Data goes to a temporary name beside the target, is checked for its length, and then takes
+    /// the target's name; a folder is first unpacked and checked, then moved into place. Until then
+    /// the target is not touched, and after a failure nothing is left beside it. `.verify(true)`
+    /// compares checksums as well, `.sync(true)` flushes to the disk. Connections to storage that
+    /// break are followed by others, which go on where the data ended.
+    ///
+    /// A VM is not trusted: absolute paths, `..`, links that lead out of the folder, devices, names
+    /// that collide, and more than `.max_size(..)` or `.max_entries(..)` allow are errors that name
+    /// the entry. Links that were there before are replaced, never followed.
+    ///
+    /// Inside the VM it needs `sh` and `curl`, for folders also `tar` and `gzip`. Sends
     /// `POST …/files/presign`, `POST …/exec`, and fetches the data from the signed URL.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::NotFound`] with the path if there is none in the VM; [`ErrorKind::Transfer`] if
-    /// the VM cannot read or send it, or it arrives incomplete; [`ErrorKind::Io`] with the path if
-    /// it cannot be written here.
+    /// the VM cannot read or send all of it, or it is not taken; [`ErrorKind::Io`] with the path if
+    /// it cannot be written here; [`ErrorKind::Connection`], [`ErrorKind::Timeout`] or
+    /// [`ErrorKind::Status`] if storage fails again and again.
     pub fn download(
         &self,
         id: impl Into<String>,
@@ -232,6 +243,41 @@ impl Client {
             remote.into(),
             local.as_ref().to_owned(),
         )
+    }
+
+    /// Brings a file of a VM into memory: at most 256 MiB, unless `.max_size(..)` says otherwise.
+    ///
+    /// A larger file is not sent. Otherwise as [`download`](Self::download).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`download`](Self::download); [`ErrorKind::InvalidInput`] if it is a folder.
+    pub fn download_bytes(
+        &self,
+        id: impl Into<String>,
+        remote: impl Into<String>,
+    ) -> DownloadBytes {
+        DownloadBytes::new(&self.api, id.into(), remote.into())
+    }
+
+    /// Brings a file of a VM into a writer, and answers how many bytes it has.
+    ///
+    /// The writer gets the data as it comes: after an error it may have a part of it. A transfer
+    /// that has brought something goes on after a fault, but does not start over. The writer is
+    /// flushed, not shut down; it may be borrowed (`&mut writer`). Otherwise as
+    /// [`download`](Self::download).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`download`](Self::download); [`ErrorKind::InvalidInput`] if it is a folder,
+    /// [`ErrorKind::Io`] if the writer fails.
+    pub fn download_to<'w>(
+        &self,
+        id: impl Into<String>,
+        remote: impl Into<String>,
+        writer: impl tokio::io::AsyncWrite + Send + Unpin + 'w,
+    ) -> DownloadTo<'w> {
+        DownloadTo::new(&self.api, id.into(), remote.into(), writer)
     }
 
     /// The generated client below this one, without the overrides: one request per call.

@@ -79,7 +79,7 @@ pub use retry::RetryPolicy;
 pub use stream::{
     ExecEvent, ExecStream, Exit, IncompleteOutput, Line, LineSource, Lines, Stream, StreamOutput,
 };
-pub use transfer::{Compression, Download, Progress, Upload};
+pub use transfer::{Compression, Download, DownloadBytes, DownloadTo, Progress, Upload};
 pub use vm::{Vm, Warnings};
 pub use vms::Vms;
 

@@ -7,12 +7,13 @@ use std::time::Duration;
 use fastvm_api::types::{AttachmentWarnings, SnapshotRestoreWarnings};
 use fastvm_api::vms::{FromVm, VmHandle};
 use fastvm_api::{Client, types};
+use tokio::io::AsyncWrite;
 
 use crate::exec::{CommandLine, Run};
 use crate::guard::VmGuard;
 use crate::lease::TakeLease;
 use crate::stream::Stream;
-use crate::transfer::{Download, Upload};
+use crate::transfer::{Download, DownloadBytes, DownloadTo, Upload};
 
 /// A VM to act on.
 ///
@@ -138,6 +139,38 @@ impl Vm {
             remote.into(),
             local.as_ref().to_owned(),
         )
+    }
+
+    /// Brings a file of this VM into memory: see
+    /// [`Client::download_bytes`](crate::Client::download_bytes).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = fastvm_local::Server::start().await?;
+    /// # let client = fastvm::Client::builder().api_key(server.api_key()).base_url(server.base_url()).build()?;
+    /// # let vm = client.vms().launch("c1m2").await?;
+    /// vm.run("echo hello > greeting").await?.ensure_success()?;
+    /// assert_eq!(vm.download_bytes("/root/greeting").await?, "hello\n");
+    ///
+    /// let mut written = Vec::new();
+    /// let length = vm.download_to("/root/greeting", &mut written).await?;
+    /// assert_eq!((length, &written[..]), (6, &b"hello\n"[..]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn download_bytes(&self, remote: impl Into<String>) -> DownloadBytes {
+        DownloadBytes::new(self.client(), self.id.clone(), remote.into())
+    }
+
+    /// Brings a file of this VM into a writer: see
+    /// [`Client::download_to`](crate::Client::download_to).
+    pub fn download_to<'w>(
+        &self,
+        remote: impl Into<String>,
+        writer: impl AsyncWrite + Send + Unpin + 'w,
+    ) -> DownloadTo<'w> {
+        DownloadTo::new(self.client(), self.id.clone(), remote.into(), writer)
     }
 }
 

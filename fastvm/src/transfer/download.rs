@@ -1,185 +1,190 @@
 //! From a VM to this machine.
 
-use std::io;
+use std::fmt;
 use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
 use fastvm_api::types::FilePresignResponse;
 use fastvm_api::{Client, Error, ErrorKind, Pending, Result};
-use http::Method;
-use reqwest::Response;
-use tokio::io::AsyncWriteExt;
+use ignore::gitignore::Gitignore;
+use tokio::io::{AsyncWrite, AsyncWriteExt, BufWriter};
 use tokio::sync::mpsc;
 
-use super::unpack::{self, folder_beside, move_into_place, parent_of, temporary};
-use super::{
-    CHUNK, CHUNKS_IN_FLIGHT, Options, STORAGE_GET, check_remote, exec, local_error, step_failed,
-    storage, transfer_setters,
-};
-use crate::connector::storage_request;
+use super::attempts::Attempts;
+use super::exclude::{excluded, patterns_for_tar};
+use super::place::{NewFile, NewFolder};
+use super::resume::{Broken, Object};
+use super::send::{Order, Sent};
+use super::unpack::{self, Rules};
+use super::{CHUNK, CHUNKS_IN_FLIGHT, Options, check_remote, local_error, transfer_setters};
 
-/// Says what `$1` is, and sends it to `$2`: a file as it is, a folder as a gzipped tar. `curl` gets
-/// no configuration of the VM's (`-q`) and takes names as they are (`-g`); what
-/// says it is empty is read all the same, since files like those in `/proc` say so falsely. A pipe ends with the
-/// status of its last command, so tar's own is carried past it on a descriptor.
-const SEND: &str = r#"
-send() { curl -q -g -f -s -S -o /dev/null -H 'Content-Type: application/octet-stream' -T "$1" "$url"; }
-path=$1 url=$2
-if [ -d "$path" ]; then
-    echo folder
-    packed=$( { { cd -- "$path" && tar -czf - . ; echo $? >&4; } | send - >&2 ; } 4>&1 )
-    sent=$?
-    [ "$packed" = 0 ] || { echo "tar: exit code $packed" >&2; exit 1; }
-    exit $sent
-elif [ -f "$path" ]; then
-    echo file
-    if [ -s "$path" ]; then send "$path"; else send - < "$path"; fi
-elif [ -e "$path" ]; then
-    echo special
-else
-    echo missing
-fi
-"#;
+/// How much is read into memory unless the caller says.
+const MOST_BYTES_IN_MEMORY: u64 = 256 * 1024 * 1024;
 
-/// A download: `client.download(&id, remote, local)`, `vm.download(remote, local)`.
-///
-/// See [`Client::download`](crate::Client::download). Dropping the future stops it and leaves the
-/// target as it was.
+/// How many entries a folder may have unless the caller says.
+const MOST_ENTRIES: u64 = 1_000_000;
+
+/// What is downloaded, and how.
 #[derive(Clone, Debug)]
-#[must_use = "a download does nothing until it is awaited"]
-pub struct Download {
+struct Source {
     api: Client,
     vm_id: String,
     remote: String,
+}
+
+/// A download to a file or folder: `client.download(&id, remote, local)`,
+/// `vm.download(remote, local)`.
+///
+/// See [`Client::download`](crate::Client::download). Dropping the future stops it, removes what is
+/// temporary and leaves the target as it was; once all has arrived and is being moved into place,
+/// that is done to its end. In the VM nothing is staged.
+#[derive(Clone, Debug)]
+#[must_use = "a download does nothing until it is awaited"]
+pub struct Download {
+    source: Source,
     local: PathBuf,
     options: Options,
+    max_size: Option<u64>,
+    max_entries: u64,
+    exclude: Vec<String>,
+    sync: bool,
 }
 
 impl Download {
     pub(crate) fn new(api: &Client, vm_id: String, remote: String, local: PathBuf) -> Self {
         Self {
-            api: api.clone(),
-            vm_id,
-            remote,
-            local,
             options: Options::of(api),
+            source: Source::new(api, vm_id, remote),
+            local,
+            max_size: None,
+            max_entries: MOST_ENTRIES,
+            exclude: Vec::new(),
+            sync: false,
         }
     }
 
     transfer_setters!();
 
+    /// How many bytes the file, or all files of the folder together, may have. By default a file may
+    /// have any size, and a folder that of the VM's disk, so that an archive which claims more
+    /// cannot fill this machine's.
+    pub fn max_size(mut self, bytes: u64) -> Self {
+        self.max_size = Some(bytes);
+        self
+    }
+
+    /// How many files, folders and links a folder may have; a million by default.
+    pub fn max_entries(mut self, entries: u64) -> Self {
+        self.max_entries = entries;
+        self
+    }
+
+    /// Leaves out of a folder what matches this pattern, which is written as a line of a
+    /// `.gitignore` in that folder: `target/`, `*.log`, `/only/here`, `!but-not-this`. Can be
+    /// repeated; the last one that matches decides. Without effect on a single file.
+    pub fn exclude(mut self, pattern: impl Into<String>) -> Self {
+        self.exclude.push(pattern.into());
+        self
+    }
+
+    /// Whether the data is flushed to the disk before it gets its name, and the name before this
+    /// ends, so that it outlives a power failure; no by default.
+    pub fn sync(mut self, sync: bool) -> Self {
+        self.sync = sync;
+        self
+    }
+
     async fn run(self) -> Result<()> {
-        check_remote(&self.remote)?;
-        let urls = self
-            .api
-            .vms()
-            .files()
-            .presign(&self.vm_id, &self.remote)
-            .await?;
-        let is_folder = self.send_from_vm(&urls).await?;
-        let request = storage_request(Method::GET, &urls.download_url)?;
-        let data = storage(&self.api, &self.vm_id, &STORAGE_GET, request)
-            .await
-            .map_err(|error| error.with_path(&self.remote))?;
-        match is_folder {
-            true => self.receive_folder(data).await,
-            false => self.receive_file(data).await,
+        let mut attempts = self.source.begin(&self.options)?;
+        let excluded = excluded(&self.exclude)?;
+        loop {
+            match self.attempt(&excluded).await {
+                Ok(()) => return Ok(()),
+                Err(broken) => broken.repeated_by(&mut attempts).await?,
+            }
         }
     }
 
-    /// Has the VM put the data into storage; answers whether it is a folder.
-    async fn send_from_vm(&self, urls: &FilePresignResponse) -> Result<bool> {
-        let command = ["sh", "-c", SEND, "sh", &self.remote, &urls.upload_url];
-        let sent = exec(&self.api, &self.vm_id, &self.options, command).await?;
-        let refuse = |kind, message: &str| {
-            Err(Error::new(kind, message)
-                .with_vm_id(&self.vm_id)
-                .with_path(&self.remote))
+    async fn attempt(&self, excluded: &Gitignore) -> Result<(), Broken> {
+        let tar_excludes = patterns_for_tar(&self.exclude);
+        let order = Order {
+            files_only: false,
+            tar_excludes: &tar_excludes,
+            ..self.source.order(&self.options, self.max_size)
         };
-        match (sent.stdout.trim(), sent.is_success()) {
-            ("folder", true) => Ok(true),
-            ("file", true) => Ok(false),
-            ("missing", true) => refuse(
-                ErrorKind::NotFound,
-                "there is no such file or folder in the VM",
-            ),
-            ("special", true) => refuse(
-                ErrorKind::InvalidInput,
-                "only files and folders can be downloaded",
-            ),
-            _ => Err(step_failed(
-                &self.vm_id,
-                &self.remote,
-                "the VM could not send the data",
-                &sent,
-                urls,
-            )),
+        let (urls, sent) = self.source.send(&order).await?;
+        let mut object = order.object(&urls, &sent);
+        match sent.is_folder {
+            true => {
+                self.receive_folder(&mut object, self.rules(&urls, excluded)?)
+                    .await?
+            }
+            false => self.receive_file(&mut object, sent.mode).await?,
         }
+        object.finish();
+        Ok(())
     }
 
-    async fn receive_file(self, mut data: Response) -> Result<()> {
-        let target = &self.local;
-        let cannot_write = |error| local_error(target, "the file cannot be written", error);
-        if target.is_dir() {
-            let error = io::Error::from(io::ErrorKind::IsADirectory);
-            return Err(local_error(target, "it is a folder: name the file", error));
+    async fn receive_file(&self, object: &mut Object<'_>, mode: Option<u32>) -> Result<(), Broken> {
+        let target = self.local.clone();
+        let (new, file) = blocking(move || NewFile::beside(&target, mode)).await?;
+        let mut file = BufWriter::with_capacity(CHUNK, tokio::fs::File::from_std(file));
+        let cannot = |error| local_error(&self.local, "the file cannot be written", error);
+        while let Some(chunk) = object.chunk().await? {
+            file.write_all(&chunk).await.map_err(cannot)?;
         }
-        let parent = parent_of(target);
-        tokio::fs::create_dir_all(parent)
-            .await
-            .map_err(cannot_write)?;
-        let (file, temporary) = temporary(0o666)
-            .tempfile_in(parent)
-            .map_err(cannot_write)?
-            .into_parts();
-        let mut file = tokio::io::BufWriter::with_capacity(CHUNK, tokio::fs::File::from_std(file));
-        while let Some(chunk) = data.chunk().await.map_err(|error| self.cut(error))? {
-            file.write_all(&chunk).await.map_err(cannot_write)?;
-        }
-        file.flush().await.map_err(cannot_write)?;
-        temporary
-            .persist(target)
-            .map_err(|error| cannot_write(error.error))
+        file.flush().await.map_err(cannot)?;
+        let file = file.into_inner().into_std().await;
+        let sync = self.sync;
+        blocking(move || new.put(&file, sync)).await?;
+        object.files().fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
-    async fn receive_folder(self, mut data: Response) -> Result<()> {
-        let folder = folder_beside(&self.local)?;
+    async fn receive_folder(&self, object: &mut Object<'_>, rules: Rules) -> Result<(), Broken> {
         let (sender, receiver) = mpsc::channel(CHUNKS_IN_FLIGHT);
-        let into = folder.path().to_owned();
-        let unpacking = tokio::task::spawn_blocking(move || unpack::unpack(receiver, &into));
+        let (target, files) = (self.local.clone(), object.files());
+        // The thread owns the folder: when this future is dropped, it is removed once nobody writes
+        // into it any more.
+        let unpacking = tokio::task::spawn_blocking(move || {
+            let folder = NewFolder::beside(&target)?;
+            let stamps = unpack::unpack(receiver, folder.path(), &rules, &files)?;
+            Ok((folder, stamps))
+        });
         let received = loop {
-            match data.chunk().await {
-                // The unpacking has failed: its own error says why.
-                Ok(Some(chunk)) => {
-                    if sender.send(chunk).await.is_err() {
-                        break Ok(());
-                    }
-                }
+            match object.chunk().await {
+                Ok(Some(chunk)) => match sender.send(chunk).await {
+                    Ok(()) => {}
+                    // The unpacking has ended: its own error says why.
+                    Err(_) => break Ok(()),
+                },
                 Ok(None) => break Ok(()),
-                Err(error) => break Err(self.cut(error)),
+                Err(broken) => break Err(broken),
             }
         };
         drop(sender);
         let unpacked = unpacking.await;
         received?;
-        let failed = |source| {
-            Error::new(ErrorKind::Transfer, "the folder could not be unpacked").with_source(source)
-        };
-        unpacked
-            .map_err(failed)?
-            .map_err(|error| error.with_vm_id(&self.vm_id))?;
-        let target = self.local.clone();
-        let moved = tokio::task::spawn_blocking(move || move_into_place(folder, &target));
-        moved.await.map_err(failed)?
+        let (folder, stamps) = unpacked
+            .map_err(panicked)?
+            .map_err(|error: Error| error.with_vm_id(&self.source.vm_id))?;
+        // What follows the archive is not unpacked, but checked.
+        while object.chunk().await?.is_some() {}
+        let sync = self.sync;
+        Ok(blocking(move || folder.put(&stamps, sync)).await?)
     }
 
-    fn cut(&self, error: reqwest::Error) -> Error {
-        Error::new(
-            ErrorKind::Transfer,
-            "the connection broke before the data was whole",
-        )
-        .with_vm_id(&self.vm_id)
-        .with_path(&self.remote)
-        .with_source(error.without_url())
+    fn rules(&self, urls: &FilePresignResponse, excluded: &Gitignore) -> Result<Rules> {
+        let disk = u64::try_from(urls.max_upload_bytes).unwrap_or_default();
+        Ok(Rules {
+            max_size: self.max_size.unwrap_or(disk),
+            max_entries: self.max_entries,
+            is_gzipped: self.options.compression.gzip_level()?.is_some(),
+            excluded: excluded.clone(),
+            sync: self.sync,
+        })
     }
 }
 
@@ -190,4 +195,206 @@ impl IntoFuture for Download {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.run())
     }
+}
+
+/// A download of a file into memory: `vm.download_bytes(remote)`.
+///
+/// See [`Client::download_bytes`](crate::Client::download_bytes).
+#[derive(Clone, Debug)]
+#[must_use = "a download does nothing until it is awaited"]
+pub struct DownloadBytes {
+    source: Source,
+    options: Options,
+    max_size: u64,
+}
+
+impl DownloadBytes {
+    pub(crate) fn new(api: &Client, vm_id: String, remote: String) -> Self {
+        Self {
+            options: Options::of(api),
+            source: Source::new(api, vm_id, remote),
+            max_size: MOST_BYTES_IN_MEMORY,
+        }
+    }
+
+    transfer_setters!();
+
+    /// How many bytes the file may have; 256 MiB by default. A larger one is not sent.
+    pub fn max_size(mut self, bytes: u64) -> Self {
+        self.max_size = bytes;
+        self
+    }
+
+    async fn run(self) -> Result<Bytes> {
+        let mut attempts = self.source.begin(&self.options)?;
+        loop {
+            match self.attempt().await {
+                Ok(bytes) => return Ok(bytes),
+                Err(broken) => broken.repeated_by(&mut attempts).await?,
+            }
+        }
+    }
+
+    async fn attempt(&self) -> Result<Bytes, Broken> {
+        let order = self.source.order(&self.options, Some(self.max_size));
+        let (urls, sent) = self.source.send(&order).await?;
+        let mut object = order.object(&urls, &sent);
+        let mut bytes = Vec::new();
+        while let Some(chunk) = object.chunk().await? {
+            bytes.extend_from_slice(&chunk);
+        }
+        object.files().fetch_add(1, Ordering::Relaxed);
+        object.finish();
+        Ok(bytes.into())
+    }
+}
+
+impl IntoFuture for DownloadBytes {
+    type Output = Result<Bytes>;
+    type IntoFuture = Pending<Bytes>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+/// A download of a file into a writer: `vm.download_to(remote, writer)`.
+///
+/// See [`Client::download_to`](crate::Client::download_to).
+#[must_use = "a download does nothing until it is awaited"]
+pub struct DownloadTo<'w> {
+    source: Source,
+    writer: Box<dyn AsyncWrite + Send + Unpin + 'w>,
+    options: Options,
+    max_size: Option<u64>,
+}
+
+impl<'w> DownloadTo<'w> {
+    pub(crate) fn new(
+        api: &Client,
+        vm_id: String,
+        remote: String,
+        writer: impl AsyncWrite + Send + Unpin + 'w,
+    ) -> Self {
+        Self {
+            options: Options::of(api),
+            source: Source::new(api, vm_id, remote),
+            writer: Box::new(writer),
+            max_size: None,
+        }
+    }
+
+    transfer_setters!();
+
+    /// How many bytes the file may have; any number by default. A larger one is not sent.
+    pub fn max_size(mut self, bytes: u64) -> Self {
+        self.max_size = Some(bytes);
+        self
+    }
+
+    async fn run(mut self) -> Result<u64> {
+        let mut attempts = self.source.begin(&self.options)?;
+        let mut written = 0;
+        loop {
+            match self.attempt(&mut written).await {
+                Ok(()) => return Ok(written),
+                // What the writer has cannot be taken back.
+                Err(broken) if written > 0 => return Err(broken.into_error()),
+                Err(broken) => broken.repeated_by(&mut attempts).await?,
+            }
+        }
+    }
+
+    async fn attempt(&mut self, written: &mut u64) -> Result<(), Broken> {
+        let order = self.source.order(&self.options, self.max_size);
+        let (urls, sent) = self.source.send(&order).await?;
+        let mut object = order.object(&urls, &sent);
+        let refused = |error: std::io::Error| {
+            let message = "the writer does not take the data";
+            Error::new(ErrorKind::Io, message)
+                .with_vm_id(&self.source.vm_id)
+                .with_path(&self.source.remote)
+                .with_source(error)
+        };
+        while let Some(chunk) = object.chunk().await? {
+            *written += chunk.len() as u64;
+            self.writer.write_all(&chunk).await.map_err(refused)?;
+        }
+        self.writer.flush().await.map_err(refused)?;
+        object.files().fetch_add(1, Ordering::Relaxed);
+        object.finish();
+        Ok(())
+    }
+}
+
+impl fmt::Debug for DownloadTo<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DownloadTo")
+            .field("source", &self.source)
+            .field("options", &self.options)
+            .field("max_size", &self.max_size)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'w> IntoFuture for DownloadTo<'w> {
+    type Output = Result<u64>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Result<u64>> + Send + 'w>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+impl Source {
+    fn new(api: &Client, vm_id: String, remote: String) -> Self {
+        Self {
+            api: api.clone(),
+            vm_id,
+            remote,
+        }
+    }
+
+    /// Refuses what cannot work, before anything is sent.
+    fn begin(&self, options: &Options) -> Result<Attempts> {
+        check_remote(&self.remote)?;
+        options.compression.gzip_level()?;
+        Ok(Attempts::new(&self.api, options.max_retries))
+    }
+
+    /// What is asked of the VM: the file, and no folder.
+    fn order<'a>(&'a self, options: &'a Options, most_bytes: Option<u64>) -> Order<'a> {
+        Order {
+            api: &self.api,
+            vm_id: &self.vm_id,
+            path: &self.remote,
+            options,
+            files_only: true,
+            tar_excludes: &[],
+            most_bytes,
+        }
+    }
+
+    /// Has the VM put the data under fresh URLs.
+    async fn send(&self, order: &Order<'_>) -> Result<(FilePresignResponse, Sent), Broken> {
+        let files = self.api.vms().files();
+        let urls = files.presign(&self.vm_id, &self.remote).await?;
+        let sent = order.carry_out(&urls).await?;
+        Ok((urls, sent))
+    }
+}
+
+/// Does work that blocks on a thread of its own, to its end even if nobody waits for it.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(panicked)?
+}
+
+fn panicked(source: tokio::task::JoinError) -> Error {
+    Error::new(
+        ErrorKind::Transfer,
+        "the data could not be put in its place",
+    )
+    .with_source(source)
 }

@@ -6,9 +6,13 @@
 mod attempts;
 mod checksum;
 mod download;
+mod exclude;
 mod outgoing;
 mod pack;
+mod place;
 mod progress;
+mod resume;
+mod send;
 mod source;
 mod staging;
 mod unpack;
@@ -23,11 +27,11 @@ use fastvm_api::{CallInfo, Client, Error, ErrorKind, Operation, Result};
 use reqwest::{Request, Response};
 
 use crate::connector::Connector;
-use crate::exec::{Run, STDERR_TAIL, tail};
+use crate::exec::{CommandLine, Run, STDERR_TAIL, tail};
 
 use progress::Listener;
 
-pub use download::Download;
+pub use download::{Download, DownloadBytes, DownloadTo};
 pub use progress::Progress;
 pub use upload::Upload;
 
@@ -170,7 +174,7 @@ async fn storage(
 }
 
 /// A step of a transfer in the VM, to be awaited.
-fn exec<const N: usize>(api: &Client, vm_id: &str, options: &Options, command: [&str; N]) -> Run {
+fn exec(api: &Client, vm_id: &str, options: &Options, command: impl Into<CommandLine>) -> Run {
     Run::new(api, vm_id.to_owned(), command.into())
         .timeout(options.exec)
         .idle_check(options.idle_check)

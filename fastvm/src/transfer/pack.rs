@@ -8,10 +8,11 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use fastvm_api::{Error, ErrorKind, Result};
 use flate2::write::GzEncoder;
-use ignore::gitignore::{Gitignore, GitignoreBuilder};
+use ignore::gitignore::Gitignore;
 use tar::{Builder, Header};
 use tokio::sync::mpsc;
 
+use super::exclude::excluded;
 use super::progress::Files;
 use super::{CHUNK, changed, local_error};
 
@@ -29,17 +30,9 @@ pub(super) struct Packing {
 impl Packing {
     /// How any folder is packed. Patterns that are none are refused.
     pub(super) fn new(exclude: &[String], gzip_level: Option<u32>) -> Result<Self> {
-        let refuse = |error| {
-            let message = "a pattern of what to exclude cannot be read";
-            Error::new(ErrorKind::InvalidInput, message).with_source(error)
-        };
-        let mut patterns = GitignoreBuilder::new("");
-        for pattern in exclude {
-            patterns.add_line(None, pattern).map_err(refuse)?;
-        }
         Ok(Self {
             folder: PathBuf::new(),
-            excluded: patterns.build().map_err(refuse)?,
+            excluded: excluded(exclude)?,
             gzip_level,
         })
     }

@@ -1,160 +1,413 @@
-//! Unpacks a gzipped tar from a channel of chunks, on a blocking thread, into a folder beside the
-//! target, and moves it into place when it is whole.
+//! Unpacks a tar that nobody vouches for into a folder of its own, on a blocking thread.
+//!
+//! Only files and folders are written while the archive flows, each of them new, so that there is
+//! no link that something could be written through; symbolic links come last, when it is known
+//! where all of them lead.
 
-use std::fs;
-use std::io::{self, Read};
-use std::path::Path;
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
 
 use bytes::{Buf, Bytes};
 use fastvm_api::{Error, ErrorKind, Result};
 use flate2::read::GzDecoder;
-use tar::{Archive, EntryType};
-use tempfile::TempDir;
+use ignore::gitignore::Gitignore;
+use tar::{Archive, Entry, EntryType};
 use tokio::sync::mpsc;
 
-use super::local_error;
+use super::CHUNK;
+use super::exclude::is_excluded;
+use super::place::{FolderStamp, allow};
+use super::progress::Files;
 
-/// A new folder beside `target`, gone when dropped.
-pub(super) fn folder_beside(target: &Path) -> Result<TempDir> {
-    let parent = parent_of(target);
-    fs::create_dir_all(parent)
-        .map_err(|error| local_error(parent, "the folder cannot be made", error))?;
-    temporary(0o777)
-        .tempdir_in(parent)
-        .map_err(|error| local_error(parent, "no folder can be made in it", error))
+/// How much of an archive may describe an entry: names are kept in memory.
+const MOST_HEADER_BYTES: u64 = 1024 * 1024;
+
+/// How many links the kernel follows, at most.
+const MOST_LINKS: usize = 40;
+
+/// What is taken from an archive.
+#[derive(Clone, Debug)]
+pub(super) struct Rules {
+    /// How many bytes all files may have together.
+    pub(super) max_size: u64,
+    pub(super) max_entries: u64,
+    pub(super) is_gzipped: bool,
+    pub(super) excluded: Gitignore,
+    /// Whether files are flushed to the disk.
+    pub(super) sync: bool,
 }
 
-/// Makes what is to be renamed into place when it is whole, with `mode` less the user's mask.
-pub(super) fn temporary(mode: u32) -> tempfile::Builder<'static, 'static> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".fastvm-download-");
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
-    #[cfg(not(unix))]
-    let _ = mode;
-    builder
-}
-
-/// The folder that holds `target`.
-pub(super) fn parent_of(target: &Path) -> &Path {
-    match target.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
-}
-
-/// Unpacks all that comes from the channel into `folder`.
-pub(super) fn unpack(chunks: mpsc::Receiver<Bytes>, folder: &Path) -> Result<()> {
+/// Unpacks what comes from the channel into an empty `folder`. Answers what the folders in it are to
+/// be like once all is in its place: a read-only one would keep out its own contents until then.
+pub(super) fn unpack(
+    chunks: mpsc::Receiver<Bytes>,
+    folder: &Path,
+    rules: &Rules,
+    files: &Files,
+) -> Result<Vec<FolderStamp>> {
     let reader = ChunkReader {
         chunks,
         rest: Bytes::new(),
     };
-    let mut archive = Archive::new(GzDecoder::new(reader));
-    // Folders last, the innermost first: a read-only one must not keep its own files out.
-    let mut folders = Vec::new();
+    let reader: Box<dyn Read> = match rules.is_gzipped {
+        true => Box::new(GzDecoder::new(reader)),
+        false => Box::new(reader),
+    };
+    let allowance = Rc::new(Cell::new(MOST_HEADER_BYTES));
+    let mut archive = Archive::new(Metered {
+        reader,
+        allowance: allowance.clone(),
+    });
+    let mut unpacker = Unpacker::new(folder, rules, files);
     for entry in archive.entries().map_err(broken)? {
         let mut entry = entry.map_err(broken)?;
-        let name = entry.path().map_err(broken)?.to_string_lossy().into_owned();
-        match entry.header().entry_type() {
-            EntryType::Directory => {
-                folders.push(entry);
-                continue;
-            }
-            EntryType::Regular
-            | EntryType::Continuous
-            | EntryType::GNUSparse
-            | EntryType::Symlink
-            | EntryType::Link => {}
-            other => {
-                return Err(hostile(
-                    &name,
-                    &format!("an entry of type {other:?} is not taken from a VM"),
-                ));
-            }
-        }
-        let is_inside = entry
-            .unpack_in(folder)
-            .map_err(|error| cannot_write(&name, error))?;
-        if !is_inside {
-            return Err(hostile(&name, "it would lie outside the folder"));
-        }
-    }
-    folders.sort_by(|a, b| b.path_bytes().cmp(&a.path_bytes()));
-    for mut entry in folders {
-        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-        if !entry
-            .unpack_in(folder)
-            .map_err(|error| cannot_write(&name, error))?
-        {
-            return Err(hostile(&name, "it would lie outside the folder"));
-        }
+        allowance.set(u64::MAX);
+        unpacker.take(&mut entry)?;
+        allowance.set(MOST_HEADER_BYTES);
     }
     // To the end, where the checksum of the whole is.
     io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(broken)?;
-    Ok(())
+    unpacker.finish()
 }
 
-/// Moves the contents of `from` into `to`: as a whole if there is nothing yet, else entry by entry;
-/// what is there stays, same names are replaced.
-pub(super) fn move_into_place(from: TempDir, to: &Path) -> Result<()> {
-    let cannot = |error| local_error(to, "the folder cannot be moved into place", error);
-    match fs::metadata(to) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            fs::rename(from.path(), to).map_err(cannot)?;
-            // It has another name now.
-            let _ = from.keep();
-            Ok(())
+struct Unpacker<'a> {
+    root: &'a Path,
+    rules: &'a Rules,
+    files: &'a Files,
+    entries: u64,
+    bytes: u64,
+    /// All folders that were made.
+    folders: BTreeSet<PathBuf>,
+    /// Those that the archive describes.
+    stamps: BTreeMap<PathBuf, FolderStamp>,
+    /// Where each symbolic link leads.
+    links: BTreeMap<PathBuf, PathBuf>,
+    buffer: Vec<u8>,
+}
+
+impl<'a> Unpacker<'a> {
+    fn new(root: &'a Path, rules: &'a Rules, files: &'a Files) -> Self {
+        Self {
+            root,
+            rules,
+            files,
+            entries: 0,
+            bytes: 0,
+            folders: BTreeSet::from([PathBuf::new()]),
+            stamps: BTreeMap::new(),
+            links: BTreeMap::new(),
+            buffer: vec![0; CHUNK],
         }
-        Err(error) => Err(cannot(error)),
-        Ok(metadata) if !metadata.is_dir() => Err(cannot(io::Error::new(
-            io::ErrorKind::NotADirectory,
-            "there is a file of its name",
-        ))),
-        Ok(_) => merge(from.path(), to),
     }
-}
 
-fn merge(from: &Path, to: &Path) -> Result<()> {
-    let entries = fs::read_dir(from).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-    for entry in entries.map_err(|error| local_error(from, "it cannot be read", error))? {
-        let (source, target) = (entry.path(), to.join(entry.file_name()));
-        let cannot = |error| local_error(&target, "it cannot be replaced", error);
-        let is_folder = entry.file_type().map_err(cannot)?.is_dir();
-        // A link itself, never where it leads: an earlier download may have brought it, and a VM
-        // must not write outside the folder.
-        match fs::symlink_metadata(&target) {
-            Ok(there) if is_folder && there.is_dir() => {
-                merge(&source, &target)?;
+    fn take(&mut self, entry: &mut Entry<'_, impl Read>) -> Result<()> {
+        let name = entry.path().map_err(broken)?.into_owned();
+        self.entries += 1;
+        if self.entries > self.rules.max_entries {
+            let most = self.rules.max_entries;
+            let message = format!("it is beyond the {most} entries that `.max_entries(..)` allows");
+            return Err(hostile(&name, message));
+        }
+        let path = inside(&name).map_err(|why| hostile(&name, why))?;
+        let is_folder = entry.header().entry_type().is_dir();
+        if is_excluded(&self.rules.excluded, &path, is_folder) {
+            io::copy(entry, &mut io::sink()).map_err(broken)?;
+            return Ok(());
+        }
+        match entry.header().entry_type() {
+            EntryType::Directory => self.take_folder(path, entry),
+            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
+                // Archives of old marked folders so.
+                match entry.path_bytes().ends_with(b"/") {
+                    true => self.take_folder(path, entry),
+                    false => self.take_file(&path, entry),
+                }
+            }
+            EntryType::Symlink => {
+                let to = leads_to(&path, entry)?;
+                self.take_link(path, to)
+            }
+            EntryType::Link => {
+                let to = leads_to(&path, entry)?;
+                self.take_hard_link(path, &to)
+            }
+            other => {
+                let message = format!("an entry of type {other:?} is not taken from a VM");
+                Err(hostile(&path, message))
+            }
+        }
+    }
+
+    fn take_folder(&mut self, path: PathBuf, entry: &Entry<'_, impl Read>) -> Result<()> {
+        let stamp = FolderStamp {
+            path: path.clone(),
+            mode: entry.header().mode().map_err(broken)?,
+            modified: modified(entry),
+        };
+        self.make_folder(&path)?;
+        match self.stamps.insert(path.clone(), stamp) {
+            None => Ok(()),
+            Some(_) => Err(collides(&path)),
+        }
+    }
+
+    fn take_file(&mut self, path: &Path, entry: &mut Entry<'_, impl Read>) -> Result<()> {
+        let mode = entry.header().mode().map_err(broken)?;
+        let mut file = self.new_file(path)?;
+        self.copy(path, entry, &mut file)?;
+        let written = || {
+            file.set_modified(modified(entry))?;
+            allow(&file, mode)?;
+            match self.rules.sync {
+                true => file.sync_all(),
+                false => Ok(()),
+            }
+        };
+        written().map_err(|error| cannot_write(path, error))?;
+        self.files.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn new_file(&mut self, path: &Path) -> Result<File> {
+        self.make_parent(path)?;
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(self.root.join(path))
+            .map_err(|error| cannot_make(path, error))
+    }
+
+    fn copy(
+        &mut self,
+        path: &Path,
+        entry: &mut Entry<'_, impl Read>,
+        file: &mut File,
+    ) -> Result<()> {
+        let mut length = 0;
+        loop {
+            let count = entry
+                .read(&mut self.buffer)
+                .map_err(|error| broken(error).with_path(path.to_string_lossy()))?;
+            let Some(data) = self.buffer.get(..count).filter(|data| !data.is_empty()) else {
+                break;
+            };
+            length += count as u64;
+            self.bytes += count as u64;
+            if self.bytes > self.rules.max_size {
+                let most = self.rules.max_size;
+                let message = format!(
+                    "with it the folder has more than the {most} bytes that `.max_size(..)` allows"
+                );
+                return Err(hostile(path, message));
+            }
+            file.write_all(data)
+                .map_err(|error| cannot_write(path, error))?;
+        }
+        if length == entry.size() {
+            return Ok(());
+        }
+        let cut = io::Error::from(io::ErrorKind::UnexpectedEof);
+        Err(broken(cut).with_path(path.to_string_lossy()))
+    }
+
+    fn take_link(&mut self, path: PathBuf, to: PathBuf) -> Result<()> {
+        if self.links.contains_key(&path) {
+            return Err(collides(&path));
+        }
+        self.links.insert(path, to);
+        Ok(())
+    }
+
+    /// Another name for a file, or for a symbolic link, that came before.
+    fn take_hard_link(&mut self, path: PathBuf, to: &Path) -> Result<()> {
+        let to =
+            inside(to).map_err(|_| hostile(&path, "it is a hard link that leaves the folder"))?;
+        if let Some(link) = self.links.get(&to) {
+            let link = link.clone();
+            return self.take_link(path, link);
+        }
+        self.make_parent(&path)?;
+        // No link has been made so far: this leads nowhere but into the folder.
+        let linked = fs::hard_link(self.root.join(to), self.root.join(&path));
+        linked.map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                hostile(&path, "it is a hard link to what the archive does not have")
+            }
+            _ => cannot_make(&path, error),
+        })?;
+        self.files.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn make_parent(&mut self, path: &Path) -> Result<()> {
+        let parent = path.parent().ok_or_else(|| collides(path))?;
+        self.make_folder(parent)
+    }
+
+    /// Makes a folder and those above it, if they are not made yet.
+    fn make_folder(&mut self, path: &Path) -> Result<()> {
+        if self.folders.contains(path) {
+            return Ok(());
+        }
+        self.make_parent(path)?;
+        fs::create_dir(self.root.join(path)).map_err(|error| cannot_make(path, error))?;
+        self.folders.insert(path.to_owned());
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Vec<FolderStamp>> {
+        for (path, to) in &self.links {
+            if self.leaves(path, to) {
+                let message = format!("it is a link to {to:?}, which leaves the folder");
+                return Err(hostile(path, message));
+            }
+        }
+        for (path, to) in std::mem::take(&mut self.links) {
+            self.make_parent(&path)?;
+            symlink(&to, &self.root.join(&path)).map_err(|error| cannot_make(&path, error))?;
+        }
+        Ok(self.stamps.into_values().collect())
+    }
+
+    /// Whether following a link leads out of the folder, be it by way of other links.
+    fn leaves(&self, link: &Path, to: &Path) -> bool {
+        let mut at = link.parent().unwrap_or(link).to_owned();
+        let mut ahead = steps(to);
+        let mut followed = 0;
+        while let Some(step) = ahead.pop() {
+            match step {
+                Step::Out => return true,
+                // Up from what is no folder of this archive: nobody knows where that is.
+                Step::Up if !self.folders.contains(&at) || !at.pop() => return true,
+                Step::Up => {}
+                Step::Into(name) => at.push(name),
+            }
+            let Some(next) = self.links.get(&at) else {
                 continue;
+            };
+            followed += 1;
+            if followed > MOST_LINKS {
+                // Nobody gets further.
+                return false;
             }
-            // A folder cannot be renamed to the name of a file.
-            Ok(there) if is_folder && !there.is_dir() => {
-                fs::remove_file(&target).map_err(cannot)?;
-            }
-            _ => {}
+            at.pop();
+            ahead.extend(steps(next));
         }
-        fs::rename(&source, &target).map_err(cannot)?;
+        false
     }
-    Ok(())
+}
+
+enum Step {
+    Into(OsString),
+    Up,
+    Out,
+}
+
+/// The steps of a link, the first one last.
+fn steps(to: &Path) -> Vec<Step> {
+    let step = |component| match component {
+        Component::Normal(name) => Some(Step::Into(name.to_owned())),
+        Component::CurDir => None,
+        Component::ParentDir => Some(Step::Up),
+        Component::RootDir | Component::Prefix(_) => Some(Step::Out),
+    };
+    to.components().rev().filter_map(step).collect()
+}
+
+/// The path of an entry below the folder, if it is one.
+fn inside(name: &Path) -> Result<PathBuf, &'static str> {
+    let mut path = PathBuf::new();
+    for component in name.components() {
+        match component {
+            Component::Normal(part) if is_plain(part) => path.push(part),
+            Component::Normal(_) => return Err("this system has no such names"),
+            Component::CurDir => {}
+            Component::ParentDir => return Err("its path leaves the folder"),
+            Component::RootDir | Component::Prefix(_) => return Err("its path is absolute"),
+        }
+    }
+    Ok(path)
+}
+
+/// Whether a name means nothing but itself: elsewhere a colon names a drive or a hidden stream.
+fn is_plain(name: &std::ffi::OsStr) -> bool {
+    cfg!(unix) || !name.to_string_lossy().contains([':', '\\', '/'])
+}
+
+fn leads_to(path: &Path, entry: &Entry<'_, impl Read>) -> Result<PathBuf> {
+    let to = entry.link_name().map_err(broken)?;
+    to.map(std::borrow::Cow::into_owned)
+        .ok_or_else(|| hostile(path, "it is a link to nothing"))
+}
+
+fn modified(entry: &Entry<'_, impl Read>) -> SystemTime {
+    let seconds = entry.header().mtime().unwrap_or_default();
+    let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
+    time.unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+#[cfg(unix)]
+fn symlink(to: &Path, at: &Path) -> io::Result<()> {
+    std::os::unix::fs::symlink(to, at)
+}
+
+#[cfg(windows)]
+fn symlink(to: &Path, at: &Path) -> io::Result<()> {
+    let target = at.parent().unwrap_or(at).join(to);
+    match target.is_dir() {
+        true => std::os::windows::fs::symlink_dir(to, at),
+        false => std::os::windows::fs::symlink_file(to, at),
+    }
 }
 
 fn broken(error: io::Error) -> Error {
-    Error::new(
-        ErrorKind::Transfer,
-        "the archive from the VM is damaged or incomplete",
-    )
-    .with_source(error)
+    let message = "the archive from the VM is damaged or incomplete";
+    Error::new(ErrorKind::Transfer, message).with_source(error)
 }
 
-fn hostile(name: &str, message: &str) -> Error {
-    Error::new(ErrorKind::Transfer, message).with_path(name)
+fn hostile(name: &Path, message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Transfer, message).with_path(name.to_string_lossy())
 }
 
-fn cannot_write(name: &str, error: io::Error) -> Error {
-    // A cut archive shows while an entry is written, too.
-    Error::new(ErrorKind::Transfer, "it cannot be unpacked")
-        .with_path(name)
+fn collides(path: &Path) -> Error {
+    hostile(path, "the archive has two entries of this name")
+}
+
+fn cannot_make(path: &Path, error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => collides(path),
+        _ => cannot_write(path, error),
+    }
+}
+
+fn cannot_write(path: &Path, error: io::Error) -> Error {
+    Error::new(ErrorKind::Io, "it cannot be unpacked")
+        .with_path(path.to_string_lossy())
         .with_source(error)
+}
+
+/// Fails once the allowance is used up.
+struct Metered {
+    reader: Box<dyn Read>,
+    allowance: Rc<Cell<u64>>,
+}
+
+impl Read for Metered {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        let left = self.allowance.get().checked_sub(count as u64);
+        let left =
+            left.ok_or_else(|| io::Error::other("the description of an entry is too long"))?;
+        self.allowance.set(left);
+        Ok(count)
+    }
 }
 
 /// Reads chunks as they come.

@@ -5,9 +5,9 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use fastvm::{ErrorKind, Vm};
-use fastvm_tests::{Reply, Request, Stub, World, client};
+use fastvm_tests::{Reply, Stub, World, client};
 
-const HARD_NAMES: &[&str] = &[
+pub(crate) const HARD_NAMES: &[&str] = &[
     "with space",
     "it's",
     "say \"hi\"",
@@ -22,12 +22,12 @@ const HARD_NAMES: &[&str] = &[
     "~",
 ];
 
-async fn launch(world: &World) -> Vm {
+pub(crate) async fn launch(world: &World) -> Vm {
     world.client.vms().launch("c1m2").await.unwrap()
 }
 
 /// Every path below a folder with its mode and contents, or where a link leads.
-fn listing(folder: &Path) -> Vec<(String, u32, Vec<u8>)> {
+pub(crate) fn listing(folder: &Path) -> Vec<(String, u32, Vec<u8>)> {
     let mut found = Vec::new();
     let mut open = vec![folder.to_owned()];
     while let Some(current) = open.pop() {
@@ -63,7 +63,7 @@ fn listing(folder: &Path) -> Vec<(String, u32, Vec<u8>)> {
     found
 }
 
-fn noise(length: usize) -> Vec<u8> {
+pub(crate) fn noise(length: usize) -> Vec<u8> {
     let mut state = 1_u64;
     let step = |_| {
         state = state
@@ -396,77 +396,4 @@ async fn what_is_missing_in_the_vm_is_not_found_and_leaves_nothing_here() {
         (error.kind(), error.path()),
         (ErrorKind::Io, folder.path().to_str())
     );
-}
-
-/// A service whose VM says that `kind` was sent, and whose storage answers `reply`.
-async fn faulty(kind: &'static str, put: Reply, get: Reply) -> Stub {
-    let max = 1000;
-    Stub::answering(move |request: &Request| {
-        let base = format!("http://{}", request.header("host").unwrap());
-        let exec = format!(
-            r#"{{"durationMs":1,"exitCode":0,"stderr":"","stderrTruncated":false,"stdout":"{kind}\n","stdoutTruncated":false,"timedOut":false}}"#
-        );
-        match request.line.as_str() {
-            line if line.ends_with("/presign") => Reply::json(
-                200,
-                &format!(r#"{{"uploadUrl":"{base}/put?sig=SECRET","downloadUrl":"{base}/get?sig=SECRET","expiresInSec":60,"maxUploadBytes":{max}}}"#),
-            ),
-            line if line.starts_with("PUT ") => put.clone(),
-            line if line.starts_with("GET ") => get.clone(),
-            _ => Reply::json(200, &exec),
-        }
-    })
-    .await
-}
-
-#[tokio::test]
-async fn a_download_that_is_cut_leaves_the_old_target_as_it_was() {
-    let whole_gzip = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1];
-    let ok = Reply::json(200, "");
-    for (kind, body) in [
-        ("file", b"half".as_slice()),
-        ("folder", &whole_gzip),
-        ("folder", b"no gzip at all"),
-    ] {
-        for reply in [
-            Reply::Cut(100, body.to_vec()),
-            Reply::ChunkedCut(vec![body.to_vec()]),
-        ] {
-            let stub = faulty(kind, ok.clone(), reply).await;
-            let folder = tempfile::tempdir().unwrap();
-            let target = folder.path().join("target");
-            match kind {
-                "file" => fs::write(&target, "old").unwrap(),
-                _ => {
-                    fs::create_dir(&target).unwrap();
-                    fs::write(target.join("old"), "old").unwrap();
-                }
-            }
-            let before = listing(folder.path());
-            let error = client(stub.base_url(), "k")
-                .download("vm-1", "/root/x", &target)
-                .await
-                .unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Transfer, "{kind}: {error:?}");
-            assert!(!format!("{error:?}").contains("SECRET"));
-            assert_eq!(listing(folder.path()), before);
-        }
-    }
-}
-
-#[tokio::test]
-async fn an_archive_that_ends_early_is_an_error() {
-    let stub = faulty(
-        "folder",
-        Reply::json(200, ""),
-        Reply::Answer(200, vec![], vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1]),
-    )
-    .await;
-    let folder = tempfile::tempdir().unwrap();
-    let error = client(stub.base_url(), "k")
-        .download("vm-1", "/root/x", folder.path().join("t"))
-        .await
-        .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Transfer);
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }

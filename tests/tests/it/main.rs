@@ -3,6 +3,7 @@
 mod calls;
 mod commands;
 mod config;
+mod downloads;
 mod errors;
 mod files;
 mod guard;
