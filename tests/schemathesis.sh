@@ -2,6 +2,7 @@
 # Runs Schemathesis with openapi.yaml against the local server: made-up requests, valid and not, and
 # what the document says of the answers. Needs what the server needs, and Python with venv.
 # Arguments go to Schemathesis, last and so with effect: `tests/schemathesis.sh --seed 7 -n 500`.
+# FASTVM_LOCAL names a server that is built already.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,9 +10,12 @@ tools=$PWD/target/schemathesis
 python3 -m venv "$tools"
 "$tools/bin/pip" install --quiet --disable-pip-version-check schemathesis==4.32.5
 
-cargo build --quiet -p fastvm-local
+if [[ -z ${FASTVM_LOCAL:-} ]]; then
+    cargo build --quiet -p fastvm-local
+    FASTVM_LOCAL=target/debug/fastvm-local
+fi
 run=$(mktemp -d)
-cargo run --quiet -p fastvm-local -- --listen 127.0.0.1:0 --api-key dev >"$run/exports" 2>"$run/log" &
+"$FASTVM_LOCAL" --listen 127.0.0.1:0 --api-key dev >"$run/exports" 2>"$run/log" &
 server=$!
 trap 'cd /; kill -INT "$server" 2>/dev/null && wait "$server" || true; rm -r "$run"' EXIT
 until grep -qs FASTVM_API_KEY "$run/exports"; do
