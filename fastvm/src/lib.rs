@@ -53,6 +53,7 @@ mod cleanup;
 mod client;
 mod connector;
 mod exec;
+mod firewall;
 mod guard;
 mod idle;
 mod launch;
@@ -72,6 +73,7 @@ pub use fastvm_api::{
     CallInfo, CallOptions, Cleanup, Error, ErrorKind, Operation, Outcome, Patch, ResponseValue,
     Result, Sending, Transport, types,
 };
+pub use firewall::{Firewall, Ports, Traffic};
 pub use guard::VmGuard;
 pub use launch::{LAUNCH_ID_KEY, Launch, WaitForVmReady};
 pub use lease::{Lease, LeasedLaunch, TakeLease};

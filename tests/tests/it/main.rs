@@ -6,6 +6,7 @@ mod config;
 mod downloads;
 mod errors;
 mod files;
+mod firewall;
 mod guard;
 mod launch;
 mod lease;
