@@ -44,7 +44,12 @@ pub fn raw(root: &Path, source: &str) -> Result<Value> {
         Some(revision) => at_revision(root, revision)?,
         None => std::fs::read_to_string(source).with_context(|| format!("cannot read {source}"))?,
     };
-    let document: Value = yaml_serde::from_str(&text).with_context(|| format!("in {source}"))?;
+    parse_raw(&text, source)
+}
+
+/// YAML or JSON, which is YAML, whose references lead somewhere.
+pub fn parse_raw(text: &str, source: &str) -> Result<Value> {
+    let document: Value = yaml_serde::from_str(text).with_context(|| format!("in {source}"))?;
     if document.get("openapi").is_none() {
         bail!("there is no `openapi` at the top of {source}: is this an OpenAPI document?");
     }

@@ -5,9 +5,11 @@
 //! The way of the data, a module each:
 //! `load → normalise → generate → refine → tree → write`.
 
+mod carry;
 mod diff;
 mod generate;
 mod load;
+mod lower;
 mod model;
 mod names;
 mod normalise;
@@ -15,6 +17,7 @@ mod refine;
 mod rule;
 mod schema;
 mod tree;
+mod upstream;
 mod write;
 
 use std::path::{Path, PathBuf};
@@ -42,6 +45,10 @@ enum Command {
         /// Read this document in place of `openapi.yaml`.
         #[arg(long, value_name = "FILE")]
         spec: Option<PathBuf>,
+        /// Take over this document of the service first: a file or URL, YAML or JSON, OpenAPI 3.0 or
+        /// 3.1. It replaces `openapi.yaml`, whose vendor extensions are kept.
+        #[arg(long, value_name = "FILE|URL", conflicts_with_all = ["check", "spec", "out"])]
+        from: Option<String>,
         /// Write to this folder in place of `fastvm-api/src/generated`.
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
@@ -54,6 +61,17 @@ enum Command {
         old: String,
         /// The document after, written alike; `openapi.yaml` unless told.
         new: Option<String>,
+        /// How the differences are written.
+        #[arg(long, value_enum, default_value = "text")]
+        format: diff::Format,
+    },
+    /// Tell where the service's own document has moved away from `openapi.yaml`.
+    ///
+    /// Vendor extensions do not count. Exits with 1 if more than words differ.
+    Drift {
+        /// The service's document: a file or URL, YAML or JSON, OpenAPI 3.0 or 3.1.
+        #[arg(long, value_name = "FILE|URL")]
+        upstream: String,
         /// How the differences are written.
         #[arg(long, value_enum, default_value = "text")]
         format: diff::Format,
@@ -76,7 +94,13 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode> {
     let root = workspace_root()?;
     let (check, spec, out) = match cli.command {
-        Command::Regen { check, spec, out } => (check, spec, out),
+        Command::Regen {
+            from: Some(from), ..
+        } => return take_over(&root, &from),
+        Command::Regen {
+            check, spec, out, ..
+        } => (check, spec, out),
+        Command::Drift { upstream, format } => return drift(&root, &upstream, format),
         Command::Rule => return rule::prove(&root),
         Command::Diff { old, new, format } => {
             let old = load::raw(&root, &old)?;
@@ -103,6 +127,42 @@ fn run(cli: Cli) -> Result<ExitCode> {
             );
             Ok(ExitCode::FAILURE)
         }
+    }
+}
+
+/// Replaces `openapi.yaml` by the service's document, regenerates, and tells what has changed.
+fn take_over(root: &Path, from: &str) -> Result<ExitCode> {
+    let spec = root.join("openapi.yaml");
+    let before = std::fs::read_to_string(&spec)?;
+    let (old, new) = upstream::beside_ours(root, from)?;
+    // Nothing is written that cannot be generated from.
+    let candidate = root.join("target/openapi-upstream.yaml");
+    std::fs::create_dir_all(root.join("target"))?;
+    std::fs::write(&candidate, upstream::written(&before, &new)?)?;
+    let (files, notices) =
+        regen(&candidate).context("the document is left as it was: nothing can be generated")?;
+    std::fs::rename(&candidate, &spec)?;
+    let changed = write::write(&root.join("fastvm-api/src/generated"), &files)?;
+    for notice in notices {
+        eprintln!("warning: {notice}");
+    }
+    print!(
+        "{}",
+        diff::print(&diff::diff(&old, &new)?, diff::Format::Text)
+    );
+    println!("{} files, {changed} changed", files.len());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Anything but words is drift: also what is compatible is there and cannot be called yet.
+fn drift(root: &Path, from: &str, format: diff::Format) -> Result<ExitCode> {
+    let (ours, theirs) = upstream::beside_ours(root, from)?;
+    let changes = diff::diff(&ours, &theirs)?;
+    print!("{}", diff::print(&changes, format));
+    let differs = |change: &diff::Change| change.class != diff::Class::Documentation;
+    match changes.iter().any(differs) {
+        true => Ok(ExitCode::FAILURE),
+        false => Ok(ExitCode::SUCCESS),
     }
 }
 
