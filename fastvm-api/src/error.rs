@@ -74,13 +74,14 @@ pub enum ErrorKind {
     Stream,
     /// The VM ended in a state that it cannot become `running` from.
     Launch,
-    /// The VM was not `running` when the time to wait was over.
+    /// The VM was not `running`, or what was waited for in it not there, when the time to wait was
+    /// over.
     NotReady,
     /// The VM was deleted, stopped or paused while a command or transfer waited for it.
     Gone,
     /// A command in the VM failed: it exited with another code than 0, or was timed out.
     Command,
-    /// A file or folder, in the VM or on this machine, does not exist.
+    /// A file or folder, in the VM or on this machine, or a service of the VM does not exist.
     NotFound,
     /// A file or folder on this machine cannot be read or written.
     Io,

@@ -12,6 +12,7 @@ use crate::connector::{Connector, Settings, Wire};
 use crate::idle::IdleCheck;
 use crate::launch::WaitForVmReady;
 use crate::network::{Network, ProxyChoice};
+use crate::ports;
 use crate::retry::RetryPolicy;
 use crate::transfer::{Download, DownloadBytes, DownloadTo, Upload};
 use crate::vms::Vms;
@@ -382,6 +383,14 @@ impl ClientBuilder {
         self
     }
 
+    /// Below which domain the services of VMs have their hosts: `fastvm.org` for
+    /// `web--….proxy.fastvm.org`, with a port if it needs one. By default the host of the base URL
+    /// without a leading `api.`: see [`Vm::url`](crate::Vm::url).
+    pub fn proxy_domain(mut self, domain: impl Into<String>) -> Self {
+        self.settings.proxy_domain = Some(domain.into());
+        self
+    }
+
     /// How long an attempt of a control call may take, its answer included; 60 s by default.
     /// Commands and transfers have limits of their own.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
@@ -530,9 +539,9 @@ impl ClientBuilder {
     /// # Errors
     ///
     /// [`ErrorKind::Config`] if the key is missing or cannot be a header,
-    /// the base URL, the proxy or a certificate is none, or the system has no certificates to check
+    /// the base URL, the proxy, the proxy domain or a certificate is none, or the system has no certificates to check
     /// the service by.
-    pub fn build(self) -> Result<Client> {
+    pub fn build(mut self) -> Result<Client> {
         let key = match self.api_key.filter(|key| !key.trim().is_empty()) {
             Some(key) => Some(key_header(&key)?),
             None if self.transport.is_some() => None,
@@ -543,6 +552,10 @@ impl ClientBuilder {
             }
         };
         let base_url = parse_base_url(&self.base_url)?;
+        if let Some(domain) = &mut self.settings.proxy_domain {
+            *domain = ports::parse_domain(domain)
+                .ok_or_else(|| config("the proxy domain must be like fastvm.org"))?;
+        }
         let (http, wire) = match self.transport {
             Some(transport) => (request_builder()?, Wire::Given(transport)),
             None => {

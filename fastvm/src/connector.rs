@@ -31,6 +31,8 @@ pub(crate) struct Settings {
     pub(crate) retry: RetryPolicy,
     pub(crate) idle_check: IdleCheck,
     pub(crate) traceparent: Option<Traceparent>,
+    /// Where the services of VMs are, if it does not follow from the base URL.
+    pub(crate) proxy_domain: Option<String>,
 }
 
 impl Default for Settings {
@@ -40,6 +42,7 @@ impl Default for Settings {
             retry: RetryPolicy::default(),
             idle_check: IdleCheck::default(),
             traceparent: None,
+            proxy_domain: None,
         }
     }
 }
@@ -102,6 +105,11 @@ impl Connector {
         Self::of(api).map_or_else(IdleCheck::default, |connector| {
             connector.settings.idle_check
         })
+    }
+
+    /// The domain of services, if the configuration says so.
+    pub(crate) fn proxy_domain(&self) -> Option<&str> {
+        self.settings.proxy_domain.as_deref()
     }
 
     /// The pause before a repeat, or before work of several requests is done again; it is taken from

@@ -59,6 +59,7 @@ mod idle;
 mod launch;
 mod lease;
 mod network;
+mod ports;
 mod retry;
 mod secrets;
 mod stream;
@@ -77,6 +78,7 @@ pub use firewall::{Firewall, Ports, Traffic};
 pub use guard::VmGuard;
 pub use launch::{LAUNCH_ID_KEY, Launch, WaitForVmReady};
 pub use lease::{Lease, LeasedLaunch, TakeLease};
+pub use ports::{Expose, WaitForHttp, WaitForPort};
 pub use retry::RetryPolicy;
 pub use stream::{
     ExecEvent, ExecStream, Exit, IncompleteOutput, Line, LineSource, Lines, Stream, StreamOutput,

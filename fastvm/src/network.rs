@@ -178,7 +178,7 @@ fn parse_certificates(bytes: &[u8]) -> Result<Vec<Certificate>> {
     }
 }
 
-fn is_loopback(url: &Url) -> bool {
+pub(crate) fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     let is_address = host
         .parse()

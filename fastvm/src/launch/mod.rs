@@ -11,6 +11,7 @@ use fastvm_api::{Cleanup, Client, Error, Pending, ResponseValue, Result};
 use adopt::Arrival;
 pub use adopt::LAUNCH_ID_KEY;
 pub use wait::WaitForVmReady;
+pub(crate) use wait::poll_pause;
 use wait::{Wait, wait_setters};
 
 use crate::cleanup::DeleteOnDrop;

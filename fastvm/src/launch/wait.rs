@@ -131,13 +131,8 @@ impl Wait {
     }
 
     fn pause(&self, waited: Duration) -> Duration {
-        let growing = waited
-            .mul_f64(PAUSE_SHARE)
-            .max(SHORTEST_PAUSE)
-            .min(self.poll_interval);
-        // Launches that began together do not poll together.
-        let jittered = growing.mul_f64(0.9 + 0.2 * fastrand::f64());
-        jittered.min(self.timeout.saturating_sub(waited))
+        let pause = poll_pause(waited, self.poll_interval);
+        pause.min(self.timeout.saturating_sub(waited))
     }
 
     fn not_ready(&self, id: &str, status: Option<VmStatus>, cause: Option<Error>) -> Error {
@@ -154,6 +149,13 @@ impl Wait {
             None => error,
         }
     }
+}
+
+/// The pause before the next poll of something that has been waited for so long.
+pub(crate) fn poll_pause(waited: Duration, longest: Duration) -> Duration {
+    let growing = waited.mul_f64(PAUSE_SHARE).max(SHORTEST_PAUSE).min(longest);
+    // Waits that began together do not poll together.
+    growing.mul_f64(0.9 + 0.2 * fastrand::f64())
 }
 
 /// A status the VM does not get out of by itself. An unknown one counts as in transition.

@@ -11,6 +11,7 @@ mod guard;
 mod launch;
 mod lease;
 mod once;
+mod ports;
 mod secrets;
 mod streams;
 mod tracing;
