@@ -6,6 +6,8 @@ use fastvm_api::{Client, Error, ErrorKind, Outcome, Result};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
+use crate::rescue::Rescue;
+
 /// How long a deletion is tried.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -18,7 +20,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
 /// Sees to it that a VM does not outlive this value.
 ///
-/// Dropping it deletes the VM in a task of the runtime that it was made in.
+/// Dropping it deletes the VM in a task of the runtime that it was made in, or on a thread when that
+/// runtime ends.
 #[derive(Debug)]
 pub(crate) struct DeleteOnDrop {
     vm: Option<(Client, String)>,
@@ -44,7 +47,7 @@ impl DeleteOnDrop {
         let Some((api, id)) = self.vm.take() else {
             return Ok(());
         };
-        match tokio::spawn(delete(api, id.clone())).await {
+        match tokio::spawn(delete_in_any_case(api, id.clone())).await {
             Ok(result) => result,
             Err(cause) => {
                 let message = "the runtime ended before the VM was deleted";
@@ -60,13 +63,24 @@ impl Drop for DeleteOnDrop {
         let runtime = Handle::try_current().ok().or_else(|| self.runtime.take());
         if let (Some((api, id)), Some(runtime)) = (self.vm.take(), runtime) {
             // Nobody is left to be told of a failure.
-            drop(runtime.spawn(delete(api, id)));
+            drop(runtime.spawn(delete_in_any_case(api, id)));
         }
     }
 }
 
+/// Deletes a VM, on a thread if the runtime ends before that.
+fn delete_in_any_case(api: Client, id: String) -> impl Future<Output = Result<()>> + Send {
+    let work = id.clone();
+    let rescue = Rescue::new(&api, |api| delete(api, work));
+    async move {
+        let result = delete(api, id).await;
+        rescue.disarm();
+        result
+    }
+}
+
 /// Deletes a VM, trying again for as long as that can help. One that is gone already is deleted.
-async fn delete(api: Client, id: String) -> Result<()> {
+pub(crate) async fn delete(api: Client, id: String) -> Result<()> {
     let start = Instant::now();
     let mut pause = FIRST_PAUSE;
     let mut attempts = 0;

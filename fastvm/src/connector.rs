@@ -100,6 +100,26 @@ impl Connector {
         transport.downcast_ref()
     }
 
+    /// A client like this one that shares no connections with it, for another runtime. A given
+    /// transport has to be shared.
+    pub(crate) fn on_new_connections(api: &fastvm_api::Client) -> Result<fastvm_api::Client> {
+        let Some((connector, wire)) = Self::of(api).and_then(|connector| match &connector.wire {
+            Wire::Sockets(connections) => Some((connector, connections)),
+            Wire::Given(_) => None,
+        }) else {
+            return Ok(api.clone());
+        };
+        let connections = wire.anew()?;
+        let http = connections.calls.clone();
+        let (key, settings) = (connector.key.clone(), connector.settings.clone());
+        let connector = Self::new(key, Wire::Sockets(connections), settings);
+        Ok(fastvm_api::Client::new(
+            api.base_url(),
+            http,
+            Arc::new(connector),
+        ))
+    }
+
     /// The idle check that calls of this client start with.
     pub(crate) fn idle_check(api: &fastvm_api::Client) -> IdleCheck {
         Self::of(api).map_or_else(IdleCheck::default, |connector| {

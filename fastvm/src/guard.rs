@@ -15,10 +15,11 @@ use crate::vm::Vm;
 ///
 /// - After [`close`](Self::close), nothing, or its error says so.
 /// - After a drop, early returns and panics included, the VM is deleted by a task in the background,
-///   which tries for up to 30 s. That task belongs to the runtime that the guard was made in, and
-///   ends with it: **a guard that is dropped at the very end of `#[tokio::main]` is not sure to
-///   delete anything**. Call `close` there.
-/// - A client that is killed deletes nothing. Against that there is [`Vm::lease`].
+///   which tries for up to 30 s. If the runtime ends before that, be it that `#[tokio::main]` returns,
+///   its end is held up for the deletion: for up to 5 s, and 10 s for all of a process. `close` is the
+///   sure way, and the only one that tells of a failure.
+/// - A client that is killed, or that calls [`std::process::exit`], deletes nothing. Against that there is
+///   [`Vm::lease`].
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]

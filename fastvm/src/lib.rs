@@ -60,6 +60,7 @@ mod launch;
 mod lease;
 mod network;
 mod ports;
+mod rescue;
 mod retry;
 mod secrets;
 mod stream;

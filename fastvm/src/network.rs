@@ -62,6 +62,15 @@ pub(crate) struct Connections {
     /// For streams and storage: HTTP/1.1, a connection each, so that one nobody reads holds up
     /// nothing else.
     pub(crate) streams: reqwest::Client,
+    network: Network,
+    base_url: Url,
+}
+
+impl Connections {
+    /// Others that are set up alike, for another runtime.
+    pub(crate) fn anew(&self) -> Result<Self> {
+        self.network.connect(&self.base_url)
+    }
 }
 
 impl Network {
@@ -78,6 +87,8 @@ impl Network {
         Ok(Connections {
             calls: build(calls)?,
             streams: build(streams)?,
+            network: self.clone(),
+            base_url: base_url.clone(),
         })
     }
 

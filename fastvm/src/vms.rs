@@ -42,9 +42,9 @@ impl Vms {
     /// - When the wait fails or times out, before the error is answered.
     ///   [`Error::cleanup`](crate::Error::cleanup) says whether that succeeded.
     /// - When the future is dropped, in the background: the request runs in a task of its own, and
-    ///   what it makes then is deleted. One that was never polled sends nothing. The background ends
-    ///   with the runtime; against that, and against a client that is killed, there is
-    ///   [`.lease(..)`](Launch::lease).
+    ///   what it makes then is deleted. One that was never polled sends nothing. If the
+    ///   runtime ends before that, its end is held up for up to 5 s (10 s for all of a process).
+    ///   Against a client that is killed there is [`.lease(..)`](Launch::lease).
     ///
     /// When the answer is lost (a cut connection, a timeout, a 5xx), the launch is not sent again.
     /// The VM is looked for by the label [`LAUNCH_ID_KEY`](crate::LAUNCH_ID_KEY) that the request

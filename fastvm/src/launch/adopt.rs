@@ -13,7 +13,8 @@ use tokio::sync::oneshot;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::cleanup::DeleteOnDrop;
+use crate::cleanup::{DeleteOnDrop, delete};
+use crate::rescue::Rescue;
 use crate::vm::Warnings;
 
 /// The label of a VM that holds the id of the launch that made it.
@@ -116,11 +117,23 @@ pub(super) async fn post(
         if deliver.is_closed() {
             return;
         }
+        let rescue = marked.launch_id.clone().filter(|_| !keeps).map(|id| {
+            // The runtime ends while the request is under way.
+            Rescue::new(&api, move |api| async move {
+                match find(&api, &id).await? {
+                    Some(arrival) => delete(api, arrival.vm.id).await,
+                    None => Ok(()),
+                }
+            })
+        });
         let mut arrival = send(&api, request, marked.launch_id.as_deref()).await;
         if let Ok(arrival) = &mut arrival
             && !keeps
         {
             arrival.unless_delivered = Some(DeleteOnDrop::new(&api, &arrival.vm.id));
+        }
+        if let Some(rescue) = rescue {
+            rescue.disarm();
         }
         // If nobody waits any more, this drops the arrival, and with it goes the VM.
         drop(deliver.send(arrival));
@@ -197,6 +210,12 @@ async fn look(api: &Client, launch_id: &str) -> Result<Option<Arrival>> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use fastvm_api::{CallInfo, Sending, Transport};
+    use reqwest::Request;
+    use tokio::time::Instant;
+
     use super::*;
 
     fn labels(count: usize, value: &str) -> Option<BTreeMap<String, String>> {
@@ -250,5 +269,69 @@ mod tests {
         }
         let room = mark(labels(MOST_LABELS - 1, "v"), false, true);
         assert!(room.launch_id.is_some());
+    }
+
+    /// Loses the answer of each launch, and answers each list with these VMs.
+    #[derive(Debug)]
+    struct Losing {
+        lists: Arc<Mutex<Vec<Instant>>>,
+        vms: &'static str,
+    }
+
+    impl Transport for Losing {
+        fn send<'a>(&'a self, _request: Request, call: &'a CallInfo) -> Sending<'a> {
+            let answer = if call.operation().id == "launchVm" {
+                Err(Error::new(ErrorKind::Connection, "cut"))
+            } else {
+                self.lists.lock().unwrap().push(Instant::now());
+                Ok(http::Response::new(self.vms).into())
+            };
+            Box::pin(async { answer })
+        }
+    }
+
+    async fn lost_launch(vms: &'static str) -> (Error, Vec<Duration>) {
+        let lists = Arc::default();
+        let transport = Losing {
+            lists: Arc::clone(&lists),
+            vms,
+        };
+        let client = crate::Client::builder()
+            .transport(transport)
+            .build()
+            .unwrap();
+        let start = Instant::now();
+        let error = client.vms().launch("c1m2").await.unwrap_err();
+        let lists = lists.lock().unwrap();
+        (error, lists.iter().map(|look| *look - start).collect())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_vm_that_does_not_show_up_is_looked_for_a_bounded_number_of_times() {
+        let (error, looks) = lost_launch("[]").await;
+        assert_eq!(looks.len(), LOOKS_MS.len());
+        assert_eq!(looks[0].as_millis(), 0);
+        assert_eq!(looks.last().unwrap().as_millis() / 100, 97);
+        assert_eq!(error.outcome(), Outcome::Unknown);
+        assert_eq!(error.kind(), ErrorKind::Connection);
+        assert!(error.vm_id().is_none());
+        let shown = error.to_string();
+        assert!(
+            shown.contains("was not found: look for one with the metadata"),
+            "{shown}"
+        );
+        assert!(shown.contains(LAUNCH_ID_KEY), "{shown}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_vms_of_others_are_not_adopted_if_the_service_answers_them() {
+        let (error, looks) = lost_launch(
+            r#"[{"id":"vm-1","name":"n","orgId":"o","cpu":1,"memoryMiB":1,"diskGiB":1,
+                "createdAt":"2026-01-01T00:00:00Z","status":"running",
+                "metadata":{"fastvm-launch-id":"another"}}]"#,
+        )
+        .await;
+        assert_eq!(looks.len(), LOOKS_MS.len());
+        assert!(error.to_string().contains("was not found"), "{error}");
     }
 }

@@ -1,8 +1,10 @@
 //! VMs that end with a scope.
 
+use std::time::Duration;
+
 use fastvm::{Client, Result, VmGuard};
 use fastvm_local::Fault;
-use fastvm_tests::World;
+use fastvm_tests::{World, client};
 
 use crate::launch::{count, vms, vms_are};
 
@@ -101,4 +103,58 @@ async fn a_guard_that_is_given_up_keeps_the_vm() {
     drop(vm);
     assert_eq!(vms(&world).await, 1);
     assert_eq!(world.server.faults().fired(deletions), 0);
+}
+
+/// What a program does whose `main` this is: its runtime ends right after.
+fn main_of_another_program<F>(main: impl FnOnce(Client) -> F + Send + 'static, world: &World)
+where
+    F: Future<Output = ()>,
+{
+    let (url, key) = (
+        world.server.base_url().to_owned(),
+        world.server.api_key().to_owned(),
+    );
+    let program = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        runtime.unwrap().block_on(main(client(&url, &key)));
+    });
+    program.join().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guard_that_is_dropped_right_before_the_runtime_ends_deletes_the_vm() {
+    let world = World::start().await;
+    let scope = |client: Client| async move {
+        let vm = guarded(&client).await;
+        vm.run("true").await.unwrap();
+    };
+    main_of_another_program(scope, &world);
+    assert_eq!(vms(&world).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_runtime_that_ends_while_a_launch_is_under_way_leaves_no_vm() {
+    let world = World::start().await;
+    let launches = count(&world, "launchVm");
+    let lost = Fault::cut_after_work().on("launchVm");
+    let faults = world.server.faults();
+    faults.add(lost).unwrap();
+    faults
+        .add(
+            Fault::delay(Duration::from_millis(300))
+                .on("listVms")
+                .times(1),
+        )
+        .unwrap();
+    let scope = |client: Client| async move {
+        let launch = client.vms().launch("c1m2").into_future();
+        tokio::time::timeout(Duration::from_millis(200), launch)
+            .await
+            .unwrap_err();
+    };
+    main_of_another_program(scope, &world);
+    assert_eq!(vms(&world).await, 0);
+    assert_eq!(faults.fired(launches), 1);
 }
