@@ -1,6 +1,6 @@
 //! Calls what `cargo xtask rule` added to the document. It is compiled, never run.
 
-use fastvm::types::VmStatus;
+use fastvm::types::{DnsMode, ExecEventKind, IngressRule, TransportProtocol, VmStatus};
 use fastvm::{Client, Patch, Vm};
 
 fn main() {
@@ -28,10 +28,18 @@ async fn call_all(client: Client, id: String) -> fastvm::Result<()> {
     let _ = client.vms().stream(&id, "true").priority(3).await?;
     vm.run("true").priority(3).await?;
     let _ = vm.stream("true").priority(3).await?;
+    // A field further down in a request, and values of closed sets.
+    let rule = IngressRule::new("allow", "cidr", "::/0", TransportProtocol::Sctp, "22").log(true);
+    let _: (Vec<IngressRule>, DnsMode, ExecEventKind) =
+        (vec![rule], DnsMode::Observe, ExecEventKind::Heartbeat);
     // A query parameter, and the new value as one.
     client.vms().list().region("eu").status("hibernating").await?;
     // A field of an answer, through both derefs.
     let _: Option<&str> = launched.host_region.as_deref();
+    // One further down in it.
+    for volume in &launched.volumes {
+        let _ = volume.mounted_at;
+    }
     // The new value has a name.
     match vm.status {
         VmStatus::Hibernating => {}

@@ -1,12 +1,14 @@
 //! Reads the document and refuses what later steps could only stumble over.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
 
+use crate::position;
 use crate::schema::{each_operation, resolve, strings, text};
 
 /// Every vendor extension and the values it may have.
@@ -35,7 +37,38 @@ enum Form {
 pub fn load(path: &Path) -> Result<Value> {
     let text =
         std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    parse(&text).with_context(|| format!("in {}", path.display()))
+    parse(&text).map_err(|error| placed(error, &path.display().to_string(), &text))
+}
+
+/// Where in the document a mistake is.
+#[derive(Debug)]
+struct At(String);
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "at #{}", self.0)
+    }
+}
+
+/// The error with the file, and with line and column if it knows its place.
+fn placed(error: anyhow::Error, file: &str, text: &str) -> anyhow::Error {
+    let position = match error.downcast_ref::<At>() {
+        Some(At(pointer)) => position::of(text, pointer),
+        None => error
+            .downcast_ref::<yaml_serde::Error>()
+            .and_then(yaml_serde::Error::location)
+            .map(|location| (location.line(), location.column())),
+    };
+    match position {
+        Some((line, column)) => error.context(format!("{file}:{line}:{column}")),
+        None => error.context(format!("in {file}")),
+    }
+}
+
+/// Of two equal keys serde_json would keep the latter in silence; the parser's own type does not.
+fn read(text: &str) -> Result<Value> {
+    yaml_serde::from_str::<yaml_serde::Value>(text)?;
+    Ok(yaml_serde::from_str(text)?)
 }
 
 /// A document to be compared, as it is: a file, or `git:REV` for `openapi.yaml` at a revision.
@@ -49,12 +82,15 @@ pub fn raw(root: &Path, source: &str) -> Result<Value> {
 
 /// YAML or JSON, which is YAML, whose references lead somewhere.
 pub fn parse_raw(text: &str, source: &str) -> Result<Value> {
-    let document: Value = yaml_serde::from_str(text).with_context(|| format!("in {source}"))?;
-    if document.get("openapi").is_none() {
-        bail!("there is no `openapi` at the top of {source}: is this an OpenAPI document?");
-    }
-    check_references(&document, &document).with_context(|| format!("in {source}"))?;
-    Ok(document)
+    let checked = || {
+        let document = read(text)?;
+        if document.get("openapi").is_none() {
+            bail!("there is no `openapi` at the top: is this an OpenAPI document?");
+        }
+        check_references(&document)?;
+        Ok(document)
+    };
+    checked().map_err(|error| placed(error, source, text))
 }
 
 fn at_revision(root: &Path, revision: &str) -> Result<String> {
@@ -71,11 +107,12 @@ fn at_revision(root: &Path, revision: &str) -> Result<String> {
 }
 
 fn parse(text: &str) -> Result<Value> {
-    let mut document: Value = yaml_serde::from_str(text)?;
+    let mut document = read(text)?;
     check_version(&document)?;
-    check_references(&document, &document)?;
+    check_keywords(&document, "", false)?;
+    check_references(&document)?;
     check_operations(&mut document)?;
-    check_extensions(&document, "")?;
+    check_extensions(&document)?;
     Ok(document)
 }
 
@@ -83,24 +120,120 @@ fn parse(text: &str) -> Result<Value> {
 fn check_version(document: &Value) -> Result<()> {
     match text(document, "openapi") {
         Some(version) if version.starts_with("3.0.") => Ok(()),
-        Some(version) => bail!(
+        Some(version) => Err(anyhow!(
             "the document says `openapi: {version}`; write it as 3.0.3 (`nullable: true` in place of type lists, `enum` in place of `const`)"
-        ),
+        )
+        .context(At("/openapi".to_owned()))),
         None => bail!("there is no `openapi: 3.0.3` at the top: is this an OpenAPI document?"),
     }
 }
 
-fn check_references(document: &Value, node: &Value) -> Result<()> {
-    resolve(document, node)?;
+fn check_references(document: &Value) -> Result<()> {
+    each_node(document, "", &mut |_, node| {
+        resolve(document, node).map(drop)
+    })
+}
+
+/// Calls `visit` with every node and its pointer, which errors get, too.
+fn each_node(
+    node: &Value,
+    pointer: &str,
+    visit: &mut dyn FnMut(&str, &Value) -> Result<()>,
+) -> Result<()> {
+    visit(pointer, node).with_context(|| At(pointer.to_owned()))?;
     match node {
         Value::Object(map) => map
-            .values()
-            .try_for_each(|node| check_references(document, node)),
-        Value::Array(list) => list
             .iter()
-            .try_for_each(|node| check_references(document, node)),
+            .try_for_each(|(key, node)| each_node(node, &below(pointer, key), visit)),
+        Value::Array(list) => list.iter().enumerate().try_for_each(|(index, node)| {
+            each_node(node, &below(pointer, &index.to_string()), visit)
+        }),
         _ => Ok(()),
     }
+}
+
+fn below(pointer: &str, key: &str) -> String {
+    format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"))
+}
+
+/// Keywords that OpenAPI 3.0 lacks, and what it has in their place. The generator would pass them
+/// over, or stumble.
+const LATER: &[(&str, &str)] = &[
+    ("const", "write an `enum` of one value"),
+    ("prefixItems", "describe the list by `items`"),
+    (
+        "patternProperties",
+        "describe the values by `additionalProperties`",
+    ),
+    ("propertyNames", "say it in the description"),
+    ("unevaluatedProperties", "use `additionalProperties`"),
+    ("dependentRequired", "say it in the description"),
+    ("dependentSchemas", "say it in the description"),
+    ("if", "use `oneOf`"),
+    ("contentEncoding", "use `format: byte`"),
+    ("contentMediaType", "use `format: binary`"),
+    ("$defs", "put the schemas into `components`"),
+    ("$schema", "leave it out"),
+    ("jsonSchemaDialect", "leave it out"),
+    ("webhooks", "leave them out"),
+    ("pathItems", "write the paths out"),
+];
+
+/// Whose keys are names that the document chooses, not keywords.
+const MAPS: &[&str] = &[
+    "properties",
+    "schemas",
+    "paths",
+    "responses",
+    "headers",
+    "content",
+    "variables",
+    "mapping",
+    "requestBodies",
+    "securitySchemes",
+    "callbacks",
+    "links",
+    "encoding",
+    "scopes",
+];
+
+/// Whose values are no part of the document's own language.
+const DATA: &[&str] = &["example", "examples", "default", "enum"];
+
+/// Refuses what came with OpenAPI 3.1. `are_names`: whether the node's keys are no keywords.
+fn check_keywords(node: &Value, pointer: &str, are_names: bool) -> Result<()> {
+    if let Value::Array(list) = node {
+        return list.iter().enumerate().try_for_each(|(index, node)| {
+            check_keywords(node, &below(pointer, &index.to_string()), false)
+        });
+    }
+    for (key, value) in node.as_object().into_iter().flatten() {
+        let here = below(pointer, key);
+        if are_names {
+            check_keywords(value, &here, false)?;
+        } else if !DATA.contains(&key.as_str()) && !key.starts_with("x-") {
+            check_keyword(key, value).with_context(|| At(here.clone()))?;
+            let is_map =
+                value.is_object() && (MAPS.contains(&key.as_str()) || pointer == "/components");
+            check_keywords(value, &here, is_map)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_keyword(key: &str, value: &Value) -> Result<()> {
+    let instead = match (key, value) {
+        ("type", Value::Array(_)) => "write one type, and `nullable: true` if it can be null",
+        ("type", Value::String(name)) if name == "null" => "write `nullable: true` beside a type",
+        ("exclusiveMinimum" | "exclusiveMaximum", Value::Number(_)) => {
+            "write it as the bound, with `true` here"
+        }
+        _ => match LATER.iter().find(|(later, _)| *later == key) {
+            Some((_, instead)) => instead,
+            None => return Ok(()),
+        },
+    };
+    bail!("`{key}: {value}` is of OpenAPI 3.1 and the document of 3.0: {instead}")
 }
 
 /// Ids name everything that is generated, and path parameters become arguments.
@@ -109,13 +242,22 @@ fn check_operations(document: &mut Value) -> Result<()> {
     let mut seen: HashMap<String, String> = HashMap::new();
     each_operation(document, &mut |path, method, operation| {
         let place = format!("{} {path}", method.to_uppercase());
+        let pointer = below(&below("/paths", path), method);
         let Some(id) = text(operation, "operationId") else {
-            bail!("{place} has no `operationId`: give it one, its Rust names come from it");
+            return Err(anyhow!(
+                "{place} has no `operationId`: give it one, its Rust names come from it"
+            )
+            .context(At(pointer)));
         };
         if let Some(other) = seen.insert(id.to_owned(), place.clone()) {
-            bail!("`operationId: {id}` stands at {other} and at {place}: rename one");
+            return Err(anyhow!(
+                "`operationId: {id}` stands at {other} and at {place}: rename one"
+            )
+            .context(At(below(&pointer, "operationId"))));
         }
-        check_path_parameters(&whole, path, operation).with_context(|| format!("operation {id}"))
+        check_path_parameters(&whole, path, operation)
+            .with_context(|| format!("operation {id}"))
+            .context(At(pointer))
     })
 }
 
@@ -153,25 +295,15 @@ pub fn path_parameters(path: &str) -> Vec<&str> {
 }
 
 /// A misspelt extension would be ignored in silence.
-fn check_extensions(node: &Value, place: &str) -> Result<()> {
-    match node {
-        Value::Object(map) => {
-            for (key, value) in map {
-                let here = format!("{place}/{}", key.replace('~', "~0").replace('/', "~1"));
-                if key.starts_with("x-fastvm-") {
-                    check_extension(key, value).with_context(|| format!("at #{here}"))?;
-                }
-                check_extensions(value, &here)?;
-            }
-        }
-        Value::Array(list) => {
-            for (index, value) in list.iter().enumerate() {
-                check_extensions(value, &format!("{place}/{index}"))?;
-            }
-        }
-        _ => {}
-    }
-    Ok(())
+fn check_extensions(document: &Value) -> Result<()> {
+    each_node(
+        document,
+        "",
+        &mut |pointer, value| match pointer.rsplit('/').next() {
+            Some(key) if key.starts_with("x-fastvm-") => check_extension(key, value),
+            _ => Ok(()),
+        },
+    )
 }
 
 fn check_extension(key: &str, value: &Value) -> Result<()> {
@@ -227,7 +359,8 @@ mod tests {
     use super::*;
 
     fn refusal(text: &str) -> String {
-        format!("{:#}", parse(text).expect_err("the document is wrong"))
+        let error = parse(text).expect_err("the document is wrong");
+        format!("{:#}", placed(error, "api.yaml", text))
     }
 
     #[test]
@@ -273,5 +406,111 @@ mod tests {
         let text =
             "{openapi: 3.0.3, paths: {/a: {get: {operationId: x, x-fastvm-method: a.move}}}}";
         assert!(refusal(text).contains("must be a place"));
+    }
+
+    /// Small and right, a line for each thing that a test spoils.
+    const DOCUMENT: &str = "\
+openapi: 3.0.3
+paths:
+  /a/{id}:
+    get:
+      operationId: getA
+      x-fastvm-retry: repeat
+      parameters:
+        - {name: id, in: path, required: true, schema: {type: string}}
+      responses:
+        '200':
+          $ref: '#/components/responses/A'
+  /b:
+    get:
+      operationId: getB
+components:
+  responses:
+    A: {description: It.}
+  schemas:
+    B:
+      properties:
+        const: {type: integer}
+        b:
+          type: string
+          example: {const: 1}
+";
+
+    #[test]
+    fn every_mistake_is_told_once_with_file_line_and_column() {
+        parse(DOCUMENT).unwrap();
+        let cases = [
+            (
+                "/b:\n    get",
+                "/b:\n   get: 1\n    get",
+                "api.yaml:14:8: mapping values are not allowed",
+            ),
+            (
+                "operationId: getB",
+                "operationId: getA",
+                "api.yaml:14:7: at #/paths/~1b/get/operationId: `operationId: getA` stands at GET /a/{id} and at GET /b",
+            ),
+            (
+                "operationId: getB",
+                "summary: B",
+                "api.yaml:13:5: at #/paths/~1b/get: GET /b has no `operationId`",
+            ),
+            (
+                "responses/A'",
+                "responses/C'",
+                "api.yaml:10:9: at #/paths/~1a~1{id}/get/responses/200: `$ref: #/components/responses/C` leads nowhere",
+            ),
+            (
+                "retry: repeat",
+                "retry: twice",
+                "api.yaml:6:7: at #/paths/~1a~1{id}/get/x-fastvm-retry: `x-fastvm-retry` is \"twice\", but must be one of repeat, once",
+            ),
+            (
+                "{name: id,",
+                "{name: other,",
+                "api.yaml:4:5: at #/paths/~1a~1{id}/get: operation getA: the path has `{id}`, but no parameter",
+            ),
+            (
+                "type: string\n",
+                "type: [string, 'null']\n",
+                "api.yaml:23:11: at #/components/schemas/B/properties/b/type: `type: [\"string\",\"null\"]` is of OpenAPI 3.1",
+            ),
+            (
+                "type: string\n",
+                "const: x\n",
+                "api.yaml:23:11: at #/components/schemas/B/properties/b/const: `const: \"x\"` is of OpenAPI 3.1",
+            ),
+            (
+                "type: string\n",
+                "exclusiveMinimum: 1\n",
+                "`exclusiveMinimum: 1` is of OpenAPI 3.1",
+            ),
+            (
+                "components:",
+                "webhooks: {}\ncomponents:",
+                "api.yaml:15:1: at #/webhooks: ",
+            ),
+            (
+                "openapi: 3.0.3",
+                "openapi: 3.1.0",
+                "api.yaml:1:1: at #/openapi: the document says `openapi: 3.1.0`",
+            ),
+            (
+                "      operationId: getB",
+                "      operationId: getB\n      operationId: getB",
+                "duplicate entry with key \"operationId\"",
+            ),
+            (
+                "        b:\n",
+                "        const: {type: integer}\n        b:\n",
+                "api.yaml:21:9: components.schemas.B.properties: duplicate entry with key \"const\"",
+            ),
+        ];
+        for (from, to, expected) in cases {
+            assert_eq!(DOCUMENT.matches(from).count(), 1, "{from:?} is there once");
+            let refusal = refusal(&DOCUMENT.replace(from, to));
+            assert!(refusal.contains(expected), "{to:?}: {refusal}");
+            assert_eq!(refusal.lines().count(), 1, "{refusal}");
+        }
     }
 }

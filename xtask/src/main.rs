@@ -13,6 +13,7 @@ mod lower;
 mod model;
 mod names;
 mod normalise;
+mod position;
 mod refine;
 mod rule;
 mod schema;

@@ -1,7 +1,8 @@
 //! `cargo xtask rule` proves the rule that shapes the workspace: a change of the document never
 //! touches hand-written code. In a copy of the workspace it adds one of everything to the document
-//! (`rule/additions.yaml`), regenerates, puts a program beside the examples that calls all of it
-//! (`rule/program.rs`), and lets the compiler judge.
+//! (`rule/additions.yaml`), rewords and reorders the rest, regenerates, puts a program beside the
+//! examples that calls all of it (`rule/program.rs`), and lets the compiler judge. `diff` must agree
+//! that none of it breaks anything.
 
 use std::ffi::OsString;
 use std::fs;
@@ -11,7 +12,8 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::{regen, write};
+use crate::diff::{self, Change, Class};
+use crate::{load, regen, write};
 
 const ADDITIONS: &str = include_str!("../rule/additions.yaml");
 const PROGRAM: &str = include_str!("../rule/program.rs");
@@ -19,7 +21,14 @@ const PROGRAM: &str = include_str!("../rule/program.rs");
 pub fn prove(root: &Path) -> Result<ExitCode> {
     let copy = root.join("target/rule/workspace");
     copy_workspace(root, &copy)?;
-    extend_document(&copy.join("openapi.yaml"))?;
+    let changes = change_document(&copy.join("openapi.yaml"))?;
+    if let Some(change) = changes.iter().find(|change| !is_compatible(change)) {
+        bail!(
+            "`cargo xtask diff` should find these additions compatible, but says of {}: {}",
+            change.pointer,
+            change.sentence
+        );
+    }
     let (files, notices) = regen(&copy.join("openapi.yaml"))?;
     for notice in notices {
         println!("notice: {notice}");
@@ -37,9 +46,11 @@ pub fn prove(root: &Path) -> Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     println!(
-        "the rule holds: operations with and without extensions, a resource, a query parameter, fields of the launch, \
-         exec and VM schemas and a value of a set were added; the workspace compiles, and so does a program that calls \
-         them on `client` and on a handle, through overrides too"
+        "the rule holds: operations with and without extensions, a resource, query parameters, fields at several \
+         depths, values of open and closed sets and statuses were added, all else was reworded and reordered ({} \
+         differences, none of them breaking); the workspace compiles, and so does a program that calls what is new on \
+         `client` and on a handle, through overrides too",
+        changes.len()
     );
     Ok(ExitCode::SUCCESS)
 }
@@ -75,13 +86,54 @@ fn copy_workspace(root: &Path, copy: &Path) -> Result<()> {
 }
 
 /// JSON is YAML, so the copy's document keeps its name; its comments are lost.
-fn extend_document(path: &Path) -> Result<()> {
-    let text =
-        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let mut document: Value = yaml_serde::from_str(&text)?;
+fn change_document(path: &Path) -> Result<Vec<Change>> {
+    let old = load::load(path)?;
+    let new = changed(&old)?;
+    put(path, serde_json::to_string_pretty(&new)?)?;
+    diff::diff(&old, &new)
+}
+
+/// The document with every change that must not be noticed by those who do not use it.
+fn changed(document: &Value) -> Result<Value> {
+    let mut document = document.clone();
     let additions: Value = yaml_serde::from_str(ADDITIONS).context("in rule/additions.yaml")?;
     merge(&mut document, additions, "")?;
-    put(path, serde_json::to_string_pretty(&document)?)
+    reword(&mut document);
+    reorder(&mut document);
+    Ok(document)
+}
+
+fn is_compatible(change: &Change) -> bool {
+    change.class > Class::Unclassified
+}
+
+/// A property may be called `description`, too, but then it is no text.
+fn reword(node: &mut Value) {
+    match node {
+        Value::Object(map) => {
+            for (key, value) in map {
+                match value {
+                    Value::String(text) if key == "description" => text.push_str(" Reworded."),
+                    value => reword(value),
+                }
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(reword),
+        _ => {}
+    }
+}
+
+/// The order of lists stays: that of `required` and of parameters means something.
+fn reorder(node: &mut Value) {
+    match node {
+        Value::Object(map) => {
+            let entries: Vec<_> = std::mem::take(map).into_iter().rev().collect();
+            map.extend(entries);
+            map.values_mut().for_each(reorder);
+        }
+        Value::Array(list) => list.iter_mut().for_each(reorder),
+        _ => {}
+    }
 }
 
 /// Puts `more` into `node`. What is there already stays as it is: this only adds.
@@ -126,6 +178,107 @@ fn put(path: &Path, contents: impl AsRef<[u8]>) -> Result<()> {
 mod tests {
     use super::*;
     use crate::schema::yaml;
+
+    const DOCUMENT: &str = include_str!("../../openapi.yaml");
+
+    #[test]
+    fn every_kind_of_addition_is_found_and_none_breaks_anything() {
+        let old = yaml(DOCUMENT);
+        let changes = diff::diff(&old, &changed(&old).unwrap()).unwrap();
+        let breaking: Vec<_> = changes
+            .iter()
+            .filter(|change| !is_compatible(change))
+            .collect();
+        assert!(breaking.is_empty(), "{breaking:#?}");
+        for part in [
+            "There is an operation `rebootVm` (POST /v1/vms/{id}/reboot).",
+            "There is an operation `getVmLogs`",
+            "`tags` of the document reads differently.",
+            "`listVms` takes the query parameter `region`.",
+            "`launchVm` takes the query parameter `dryRun`.",
+            "There is a field `LaunchVMRequest.region`.",
+            "There is a field `IngressRule.log`.",
+            "There is a field `VolumeAttachmentItem.mountedAt`.",
+            "`IngressRule.protocol` has a value `sctp`.",
+            "`DNSMode` has a value `observe`.",
+            "`ExecEvent.t` has a value `h`.",
+            "`VMStatus` has a value `hibernating`.",
+            "`pauseVm` can answer 202.",
+            "`pauseVm` can answer 423.",
+            "`description` of `pauseVm` reads differently.",
+            "`description` of `VM.cpu` reads differently.",
+        ] {
+            assert!(
+                changes.iter().any(|change| change.sentence.contains(part)),
+                "{part:?} is in none of {changes:#?}"
+            );
+        }
+    }
+
+    /// The document with other text in some places, which must be there.
+    fn edited(edits: &[(&str, &str)]) -> Value {
+        let mut text = DOCUMENT.to_owned();
+        for (from, to) in edits {
+            assert!(text.contains(from), "{from:?} is in the document");
+            text = text.replace(from, to);
+        }
+        yaml(&text)
+    }
+
+    #[test]
+    fn what_breaks_programs_is_reported() {
+        const CPU: &str =
+            "        cpu:\n          description: Number of vCPUs.\n          type: integer\n";
+        let cases: Vec<(&[(&str, &str)], &str)> = vec![
+            (&[(CPU, "")], "The field `VM.cpu` is gone."),
+            (
+                &[(CPU, "        cpu:\n          type: string\n")],
+                "`VM.cpu` is `string` in place of `integer`.",
+            ),
+            (
+                &[("required: [command]", "required: [command, timeoutSec]")],
+                "The field `ExecVMRequest.timeoutSec` is required now.",
+            ),
+            (
+                &[("      required: [command]\n", "")],
+                "The field `ExecVMRequest.command` is optional now.",
+            ),
+            (
+                &[(
+                    "required: [volumeId, mountPath]",
+                    "required: [mountPath, volumeId]",
+                )],
+                "The required fields of `AttachVolumeRequest` have another order: mountPath, volumeId in place of volumeId, mountPath.",
+            ),
+            (
+                &[(
+                    "required: [name, sizeGiB, accessMode]\n      properties:\n",
+                    "required: [name, sizeGiB, accessMode, purpose]\n      properties:\n        purpose:\n          type: string\n",
+                )],
+                "There is a field `CreateVolumeRequest.purpose`, and it is required.",
+            ),
+            (
+                &[("operationId: pauseVm", "operationId: suspendVm")],
+                "The operation `pauseVm` is called `suspendVm` now.",
+            ),
+            (
+                &[
+                    ("schemas/Volume'", "schemas/Disk'"),
+                    ("\n    Volume:\n", "\n    Disk:\n"),
+                ],
+                "The type `Volume` is called `Disk` now.",
+            ),
+        ];
+        let old = yaml(DOCUMENT);
+        for (edits, sentence) in cases {
+            let changes = diff::diff(&old, &edited(edits)).unwrap();
+            assert!(
+                changes.iter().any(|change| change.class == Class::Breaking
+                    && change.sentence.starts_with(sentence)),
+                "{sentence:?} is not in {changes:#?}"
+            );
+        }
+    }
 
     #[test]
     fn additions_make_maps_and_lists_longer() {

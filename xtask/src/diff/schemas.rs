@@ -115,7 +115,8 @@ impl<'a> Differ<'a> {
             .collect();
         for key in keys {
             let sides = [&before, &after].map(|side| side.keywords.get(key).copied());
-            if sides[0] != sides[1] {
+            // The names are told with the values that have them.
+            if sides[0] != sides[1] && *key != "x-fastvm-value-names" {
                 self.keyword(&place.at(key), key, sides[0], sides[1], way)?;
             }
         }
@@ -292,10 +293,6 @@ impl<'a> Differ<'a> {
                     shown(old)
                 ),
             ),
-            "x-fastvm-value-names" => (
-                Class::Breaking,
-                format!("has values named {} in place of {}", shown(new), shown(old)),
-            ),
             "x-fastvm-secret" if is_true(new) => (
                 Class::Compatible,
                 "is not shown in debug output any more".to_owned(),
@@ -334,6 +331,18 @@ impl<'a> Differ<'a> {
         for value in before.iter().filter(|value| !after.contains(value)) {
             let text = format!("{name} has no value {} any more.", shown(Some(value)));
             self.add(Class::Breaking, &place, sentence(&text));
+        }
+        for value in before.iter().filter(|value| after.contains(value)) {
+            let (was, is) = (old.value_name(value), new.value_name(value));
+            if was != is {
+                let text = format!(
+                    "The value {} of {name} has the name {} in place of {}.",
+                    shown(Some(value)),
+                    shown(is),
+                    shown(was)
+                );
+                self.add(Class::Breaking, &place, text);
+            }
         }
         for value in after.iter().filter(|value| !before.contains(value)) {
             let text = format!("{name} has a value {}.", shown(Some(value)));
@@ -441,6 +450,13 @@ impl<'a> Schema<'a> {
                 }
             }
         }
+    }
+
+    /// What a value is called in Rust, if it is told.
+    fn value_name(&self, value: &Value) -> Option<&'a Value> {
+        self.keywords
+            .get("x-fastvm-value-names")?
+            .get(value.as_str()?)
     }
 
     fn title(&self) -> String {

@@ -207,6 +207,7 @@ fn each_single_change_has_its_class_and_its_sentence() {
         (format!("{SCHEMAS}/Color/x-fastvm-known-values/-"), Some(json!("blue")), Compatible, "`Color` has a value `blue`."),
         (format!("{SCHEMAS}/Color/x-fastvm-known-values/0"), None, Breaking, "`Color` has no value `red` any more."),
         (new_thing("properties/mode/enum/-"), Some(json!("wo")), Compatible, "`NewThing.mode` has a value `wo`."),
+        (new_thing("properties/mode/x-fastvm-value-names"), Some(json!({"ro": "read"})), Breaking, "The value `ro` of `NewThing.mode` has the name `read` in place of nothing."),
         (new_thing("properties/mode/enum"), None, Breaking, "is any text now"),
         (new_thing("properties/mode/x-fastvm-type"), Some(json!("Access")), Breaking, "has the Rust type `Access`"),
         (format!("{SCHEMAS}/New"), Some(json!({"type": "object"})), Compatible, "There is a type `New`."),
