@@ -24,8 +24,10 @@ const DEFAULT_BASE_URL: &str = "https://api.fastvm.org";
 /// The way to FastVM: the root of the resource tree, and the calls that span several operations.
 ///
 /// Derefs to the generated root, so that every operation of the API is at its published place:
-/// `client.snapshots().list()`, `client.me().ssh_keys().add(key)`. Cheap to clone; clones share
-/// connections and the budget for retries. Dropping a call's future cancels it on this side; what
+/// `client.snapshots().list()`, `client.me().ssh_keys().add(key)`. One client serves a thousand
+/// tasks: it is cheap to clone, and clones share connections and the budget for retries. Over HTTP/2
+/// calls share a connection; over HTTP/1.1 each that is under way has one, as each stream and
+/// transfer always has. Dropping a call's future cancels it on this side; what
 /// had reached the service goes on.
 ///
 /// ```
@@ -110,8 +112,8 @@ impl Client {
     ///
     /// Data flows from the disk to storage: nothing is staged on this machine, and memory does not
     /// grow with the size. Lengths are compared inside the VM; with `.verify(true)`, checksums too.
-    /// When storage fails in passing, the transfer starts over with fresh signed URLs, as often as
-    /// the client's retries say. To cancel, drop the future: see [`Upload`].
+    /// When storage fails in passing, or does nothing for `.stall_timeout(..)`, the transfer starts
+    /// over with fresh signed URLs, as often as the client's retries say. To cancel, drop the future: see [`Upload`].
     ///
     /// Inside the VM it needs `sh` and the usual small tools (`wc`, `chmod`, `mv`, `rm`), for
     /// folders also `tar` with gzip. Sends `POST …/files/presign`, the data to the signed URL,
@@ -217,7 +219,8 @@ impl Client {
     /// the target's name; a folder is first unpacked and checked, then moved into place. Until then
     /// the target is not touched, and after a failure nothing is left beside it. `.verify(true)`
     /// compares checksums as well, `.sync(true)` flushes to the disk. Connections to storage that
-    /// break are followed by others, which go on where the data ended.
+    /// break, or bring nothing for `.stall_timeout(..)`, are followed by others, which go on where
+    /// the data ended.
     ///
     /// A VM is not trusted: absolute paths, `..`, links that lead out of the folder, devices, names
     /// that collide, and more than `.max_size(..)` or `.max_entries(..)` allow are errors that name
@@ -524,7 +527,8 @@ impl ClientBuilder {
     /// After how long a silence a stream, a run or a transfer asks the API whether its VM still
     /// lives; by default 15 s for streams and 30 s for what is answered as a whole. It asks again at
     /// intervals that grow up to 60 s, and only a VM that is gone, stopped or paused ends the wait.
-    /// `None` turns it off.
+    /// It also asks when the connection breaks, to say whether the VM went with it. `None` turns it
+    /// off. The generated `vms().files().fetch(..)` is one request without this.
     pub fn idle_check(mut self, after: impl Into<Option<Duration>>) -> Self {
         let after = after.into();
         self.settings.idle_check = IdleCheck {

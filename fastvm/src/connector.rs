@@ -70,7 +70,8 @@ impl Wire {
         let client = match self {
             Self::Given(transport) => return transport.send(request, call).await,
             Self::Sockets(connections) if call.operation().is_streamed => &connections.streams,
-            Self::Sockets(connections) => &connections.calls,
+            Self::Sockets(connections) if call.operation().is_limited => &connections.calls,
+            Self::Sockets(connections) => &connections.commands,
         };
         client.execute(request).await.map_err(broken)
     }

@@ -93,7 +93,8 @@ impl Watch {
     }
 }
 
-/// Waits for `work`, but not for a VM that lives no more.
+/// Waits for `work`, but not for a VM that lives no more. If the connection breaks, the VM is asked
+/// about, too: it may have gone with it.
 pub(crate) async fn watched<T>(
     api: &Client,
     vm_id: &str,
@@ -104,21 +105,30 @@ pub(crate) async fn watched<T>(
         return work.await;
     };
     // Most work is done before the first question is due: all it costs is a timer.
-    if let Ok(result) = timeout(first, &mut work).await {
-        return result;
-    }
-    let mut watch = Watch::new(api, vm_id, first);
-    watch.state = State::Asking(question(api, vm_id));
-    poll_fn(|context| {
-        if let Poll::Ready(result) = work.as_mut().poll(context) {
-            return Poll::Ready(result);
+    let result = match timeout(first, &mut work).await {
+        Ok(result) => result,
+        Err(_) => {
+            let mut watch = Watch::new(api, vm_id, first);
+            watch.state = State::Asking(question(api, vm_id));
+            poll_fn(|context| {
+                if let Poll::Ready(result) = work.as_mut().poll(context) {
+                    return Poll::Ready(result);
+                }
+                watch.poll_gone(context).map(Err)
+            })
+            .await
         }
-        watch.poll_gone(context).map(Err)
-    })
-    .await
+    };
+    match result {
+        Err(error) if error.kind() == ErrorKind::Connection => {
+            let error = explained(api.clone(), vm_id.to_owned(), error).await;
+            Err(error.with_vm_id(vm_id))
+        }
+        result => result,
+    }
 }
 
-/// What a stream that broke off failed with: more than `error` knows, if the VM is gone.
+/// What broke off failed with: more than `error` knows, if the VM is gone.
 pub(crate) async fn explained(api: Client, vm_id: String, error: Error) -> Error {
     match verdict(question(&api, &vm_id).await) {
         Some(gone) => gone.with_source(error),

@@ -1,4 +1,4 @@
-//! The connections of a client: how its two HTTP clients are set up.
+//! The connections of a client: how its HTTP clients are set up.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,11 +13,24 @@ use crate::client::config;
 
 const USER_AGENT: &str = concat!("fastvm-rust/", env!("CARGO_PKG_VERSION"));
 
-/// A connection that lies idle is probed this often, so that a dead one is noticed.
+/// A connection on which nothing comes is probed this often, so that a dead one is noticed.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// After so many probes without an answer the connection is dead: a minute after the last sign.
+const KEEP_ALIVE_PROBES: u32 = 3;
+
+/// What was sent and is not acknowledged for so long does not arrive any more.
+#[cfg(target_os = "linux")]
+const UNACKNOWLEDGED: Duration = Duration::from_secs(60);
 
 /// How long an unused connection is kept.
 const IDLE_CONNECTION: Duration = Duration::from_secs(30);
+
+/// How long one is kept for what has no time limit: commands, streams, transfers. Servers keep idle
+/// connections for longer, 5 s at least, so that none is being closed when a command is sent on it.
+/// Such a command can be lost inside hyper (<https://github.com/hyperium/hyper/issues/4122>): it
+/// gets neither answer nor error, and would be waited for without end.
+const IDLE_CONNECTION_WITHOUT_LIMIT: Duration = Duration::from_secs(4);
 
 /// Longer than anything lasts: takes back a limit that a hook has set.
 const NO_LIMIT: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
@@ -59,6 +72,8 @@ impl Default for Network {
 pub(crate) struct Connections {
     /// For calls that are answered as a whole; HTTP/2 where the service offers it.
     pub(crate) calls: reqwest::Client,
+    /// The same for those without a time limit, such as commands.
+    pub(crate) commands: reqwest::Client,
     /// For streams and storage: HTTP/1.1, a connection each, so that one nobody reads holds up
     /// nothing else.
     pub(crate) streams: reqwest::Client,
@@ -75,17 +90,22 @@ impl Connections {
 
 impl Network {
     pub(crate) fn connect(&self, base_url: &Url) -> Result<Connections> {
-        let calls = self.builder(base_url)?;
-        let calls = match self.is_http1_only {
-            true => calls.http1_only(),
-            false => calls,
+        let buffered = || -> Result<_> {
+            let builder = self.builder(base_url)?;
+            Ok(match self.is_http1_only {
+                true => builder.http1_only(),
+                false => builder,
+            })
         };
+        let commands = buffered()?.pool_idle_timeout(IDLE_CONNECTION_WITHOUT_LIMIT);
         // What lies in storage is taken as it is, even if a feature of reqwest that decodes it is
         // on elsewhere in the program.
         let streams = self.builder(base_url)?.http1_only();
+        let streams = streams.pool_idle_timeout(IDLE_CONNECTION_WITHOUT_LIMIT);
         let streams = streams.no_gzip().no_brotli().no_zstd().no_deflate();
         Ok(Connections {
-            calls: build(calls)?,
+            calls: build(buffered()?)?,
+            commands: build(commands)?,
             streams: build(streams)?,
             network: self.clone(),
             base_url: base_url.clone(),
@@ -113,10 +133,14 @@ impl Network {
         for bytes in &self.root_certificates {
             builder = builder.tls_certs_merge(parse_certificates(bytes)?);
         }
+        #[cfg(target_os = "linux")]
+        let builder = builder.tcp_user_timeout(UNACKNOWLEDGED);
         Ok(builder
             .user_agent(self.user_agent()?)
             .connect_timeout(self.connect_timeout)
             .tcp_keepalive(KEEP_ALIVE)
+            .tcp_keepalive_interval(KEEP_ALIVE)
+            .tcp_keepalive_retries(KEEP_ALIVE_PROBES)
             .tcp_nodelay(true)
             // Shorter than servers keep an idle connection: a request on one that is being closed
             // is lost, and most must not be sent again.

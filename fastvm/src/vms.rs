@@ -94,6 +94,9 @@ impl Vms {
     /// limit. `.stdin(..)` gives it input, `.timeout(..)` a limit on the server. Sends
     /// `POST /v1/vms/{id}/exec`, once: if the answer is lost, the command may have run.
     ///
+    /// The answer is waited for as long as the VM lives. A peer that is silently gone is noticed
+    /// within about a minute; `.request_timeout(..)` ends the wait earlier, though not the command.
+    ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -6,7 +6,7 @@ mod wait;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use fastvm_api::{Cleanup, Client, Error, Pending, ResponseValue, Result};
+use fastvm_api::{CallOptions, Cleanup, Client, Error, Pending, ResponseValue, Result};
 
 use adopt::Arrival;
 pub use adopt::LAUNCH_ID_KEY;
@@ -134,7 +134,10 @@ impl Launch {
         } = arrival.await?;
         if self.waits {
             let id = vm.id.clone();
-            vm = match self.wait.until_running(&self.api, &id, Some(vm)).await {
+            // The options of the launch are for its own request, which may take long.
+            let calls = CallOptions::default();
+            let waiting = self.wait.until_running(&self.api, &id, Some(vm), &calls);
+            vm = match waiting.await {
                 Ok(vm) => vm,
                 Err(error) => return Err(clean_up(error, unless_delivered).await),
             };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fastvm_api::types::{self, VmStatus};
-use fastvm_api::{Client, Error, ErrorKind, Pending, Result};
+use fastvm_api::{CallOptions, Client, Error, ErrorKind, Pending, Result};
 use tokio::time::Instant;
 
 use crate::vm::Vm;
@@ -42,6 +42,7 @@ pub(super) use wait_setters;
 pub struct WaitForVmReady {
     api: Client,
     id: String,
+    calls: CallOptions,
     wait: Wait,
 }
 
@@ -50,11 +51,13 @@ impl WaitForVmReady {
         Self {
             api: api.clone(),
             id,
+            calls: CallOptions::default(),
             wait: Wait::default(),
         }
     }
 
     wait_setters!();
+    fastvm_api::__call_options!(calls);
 }
 
 impl IntoFuture for WaitForVmReady {
@@ -63,7 +66,10 @@ impl IntoFuture for WaitForVmReady {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let vm = self.wait.until_running(&self.api, &self.id, None).await?;
+            let waiting = self
+                .wait
+                .until_running(&self.api, &self.id, None, &self.calls);
+            let vm = waiting.await?;
             Ok(Vm::new(&self.api, vm))
         })
     }
@@ -91,6 +97,7 @@ impl Wait {
         api: &Client,
         id: &str,
         known: Option<types::Vm>,
+        calls: &CallOptions,
     ) -> Result<types::Vm> {
         let start = Instant::now();
         let mut last_status = known.as_ref().map(|vm| vm.status.clone());
@@ -111,7 +118,8 @@ impl Wait {
             if left.is_zero() {
                 return Err(self.not_ready(id, last_status, last_error));
             }
-            match tokio::time::timeout(left, api.vms().retrieve(id)).await {
+            let poll = api.vms().retrieve(id).call_options(calls.clone());
+            match tokio::time::timeout(left, poll).await {
                 Ok(Ok(found)) => vm = Some(found),
                 Ok(Err(error)) if is_final(&error) => {
                     let error = error.with_vm_id(id);

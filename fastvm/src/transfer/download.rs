@@ -359,7 +359,7 @@ impl Source {
     fn begin(&self, options: &Options) -> Result<Attempts> {
         check_remote(&self.remote)?;
         options.compression.gzip_level()?;
-        Ok(Attempts::new(&self.api, options.max_retries))
+        Ok(options.attempts(&self.api))
     }
 
     /// What is asked of the VM: the file, and no folder.
@@ -378,7 +378,8 @@ impl Source {
     /// Has the VM put the data under fresh URLs.
     async fn send(&self, order: &Order<'_>) -> Result<(FilePresignResponse, Sent), Broken> {
         let files = self.api.vms().files();
-        let urls = files.presign(&self.vm_id, &self.remote).await?;
+        let presign = files.presign(&self.vm_id, &self.remote);
+        let urls = presign.call_options(order.options.calls.clone()).await?;
         let sent = order.carry_out(&urls).await?;
         Ok((urls, sent))
     }

@@ -23,12 +23,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use fastvm_api::types::{ExecVmResponse, FilePresignResponse};
-use fastvm_api::{CallInfo, Client, Error, ErrorKind, Operation, Result};
+use fastvm_api::{CallInfo, CallOptions, Client, Error, ErrorKind, Operation, Result};
 use reqwest::{Request, Response};
 
 use crate::connector::Connector;
 use crate::exec::{CommandLine, Run, STDERR_TAIL, tail};
 
+use attempts::Attempts;
 use progress::Listener;
 
 pub use download::{Download, DownloadBytes, DownloadTo};
@@ -79,7 +80,10 @@ struct Options {
     /// How long each command in the VM may take.
     exec: Duration,
     idle_check: Option<Duration>,
-    max_retries: Option<u32>,
+    /// How long storage may neither take nor give anything.
+    stall: Duration,
+    /// Of each call to the API.
+    calls: CallOptions,
     compression: Compression,
     verify: bool,
     listener: Listener,
@@ -90,13 +94,27 @@ impl Options {
         Self {
             exec: STEP_TIMEOUT,
             idle_check: Connector::idle_check(api).buffered,
-            max_retries: None,
+            stall: STALL_TIMEOUT,
+            calls: CallOptions::default(),
             compression: Compression::default(),
             verify: false,
             listener: Listener::default(),
         }
     }
+
+    /// What a step in the VM is called with: its time limit is one of its own.
+    fn step_calls(&self) -> CallOptions {
+        self.calls.clone().without_request_timeout()
+    }
+
+    /// The attempts that the caller allows.
+    fn attempts(&self, api: &Client) -> Attempts {
+        Attempts::new(api, self.calls.retries())
+    }
 }
+
+/// How long storage may do nothing unless the caller says.
+const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long a step in the VM may take unless the caller says.
 const STEP_TIMEOUT: Duration = Duration::from_secs(600);
@@ -127,10 +145,41 @@ macro_rules! transfer_setters {
             self
         }
 
-        /// How often the transfer may start over after a passing fault of storage, in place of the
-        /// client's default.
+        /// How long storage may neither take nor give anything on a connection; 60 s by default.
+        /// Then the attempt counts as one whose connection broke in passing. However long a
+        /// transfer lasts, it is not cut as long as data flows.
+        pub fn stall_timeout(mut self, timeout: std::time::Duration) -> Self {
+            self.options.stall = timeout;
+            self
+        }
+
+        /// Sends this header with each request to the API, besides those the client sets; storage
+        /// does not get it.
+        pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+            self.options.calls = self.options.calls.header(name, value);
+            self
+        }
+
+        /// How long each attempt of a control call of this transfer may take, in place of the
+        /// client's default. Steps in the VM have limits of their own, and the data flows as long
+        /// as it takes.
+        pub fn request_timeout(mut self, timeout: std::time::Duration) -> Self {
+            self.options.calls = self.options.calls.request_timeout(timeout);
+            self
+        }
+
+        /// How often each call of this transfer may be repeated after a passing fault, and how
+        /// often the transfer may start over after one of storage, in place of the client's
+        /// default.
         pub fn max_retries(mut self, retries: u32) -> Self {
-            self.options.max_retries = Some(retries);
+            self.options.calls = self.options.calls.max_retries(retries);
+            self
+        }
+
+        /// These options for each call to the API, in place of all that were set so far by
+        /// `header`, `request_timeout` and `max_retries`.
+        pub fn call_options(mut self, options: crate::CallOptions) -> Self {
+            self.options.calls = options;
             self
         }
 
@@ -178,6 +227,13 @@ fn exec(api: &Client, vm_id: &str, options: &Options, command: impl Into<Command
     Run::new(api, vm_id.to_owned(), command.into())
         .timeout(options.exec)
         .idle_check(options.idle_check)
+        .call_options(options.step_calls())
+}
+
+/// Storage has done nothing for so long.
+fn stalled(limit: Duration) -> Error {
+    let message = format!("storage did nothing for {limit:?}");
+    Error::new(ErrorKind::Timeout, message)
 }
 
 /// An error of this machine's files.

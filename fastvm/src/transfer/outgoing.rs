@@ -4,10 +4,12 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use fastvm_api::{Error, ErrorKind, Outcome, Result};
 use futures_core::Stream;
+use tokio::time::Instant;
 
 use super::checksum::Checksum;
 use super::progress::Meter;
@@ -26,6 +28,8 @@ struct Flow {
     largest: u64,
     /// Why the body broke off.
     failure: Option<Failure>,
+    /// When something was last taken; `None` while the source is waited for.
+    taken: Option<Instant>,
 }
 
 enum Failure {
@@ -48,6 +52,7 @@ impl Outgoing {
             checksum,
             largest,
             failure: None,
+            taken: Some(Instant::now()),
         })))
     }
 
@@ -55,6 +60,11 @@ impl Outgoing {
     /// hold on to it.
     pub(super) fn close(&self) {
         self.lock().data = None;
+    }
+
+    /// For how long nobody has taken anything, though it was there.
+    pub(super) fn idle(&self) -> Duration {
+        self.lock().taken.map_or(Duration::ZERO, |at| at.elapsed())
     }
 
     /// An error if the data, not storage, was the reason to break off; `proof` says whether the
@@ -119,7 +129,9 @@ impl Stream for Outgoing {
         let Some(data) = &mut flow.data else {
             return Poll::Ready(Some(Err(io::ErrorKind::BrokenPipe.into())));
         };
-        let chunk = ready!(data.as_mut().poll_next(context));
+        let polled = data.as_mut().poll_next(context);
+        flow.taken = polled.is_ready().then(Instant::now);
+        let chunk = ready!(polled);
         Poll::Ready(chunk.map(|chunk| flow.take(chunk)))
     }
 }

@@ -1,7 +1,5 @@
 //! Reads an object from storage to its end, over as many connections as it takes.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use fastvm_api::{Client, Error, ErrorKind, Result};
 use http::header::{CONTENT_RANGE, ETAG, IF_RANGE, RANGE};
@@ -12,11 +10,8 @@ use super::attempts::Attempts;
 use super::checksum::Checksum;
 use super::progress::{Files, Meter};
 use super::send::Sent;
-use super::{Options, STORAGE_GET, storage};
+use super::{Options, STORAGE_GET, stalled, storage};
 use crate::connector::storage_request;
-
-/// A connection that brings nothing for so long is given up for another.
-const STALL: Duration = Duration::from_secs(60);
 
 /// An object that is read chunk by chunk. It ends when it is whole, of the length and checksum that
 /// the VM says, or with an error.
@@ -29,7 +24,7 @@ pub(super) struct Object<'a> {
     sha256: Option<String>,
     checksum: Checksum,
     meter: Meter,
-    max_retries: Option<u32>,
+    options: Options,
     /// Those since the last byte.
     attempts: Attempts,
     /// Names the object's present contents.
@@ -55,8 +50,8 @@ impl<'a> Object<'a> {
             sha256: sent.sha256.clone(),
             checksum: Checksum::new(options.verify),
             meter: Meter::new(&options.listener, Some(sent.bytes)),
-            max_retries: options.max_retries,
-            attempts: Attempts::new(api, options.max_retries),
+            options: options.clone(),
+            attempts: options.attempts(api),
             tag: None,
             body: None,
         }
@@ -80,7 +75,7 @@ impl<'a> Object<'a> {
         loop {
             match self.read().await {
                 Ok(Some(chunk)) => {
-                    self.attempts = Attempts::new(self.api, self.max_retries);
+                    self.attempts = self.options.attempts(self.api);
                     self.checksum.update(&chunk);
                     self.meter.add(chunk.len());
                     return Ok(Some(chunk));
@@ -113,10 +108,10 @@ impl<'a> Object<'a> {
             None if received == self.length && received > 0 => return Ok(None),
             None => self.open().await?,
         };
-        let chunk = match tokio::time::timeout(STALL, body.chunk()).await {
+        let chunk = match tokio::time::timeout(self.options.stall, body.chunk()).await {
             Ok(Ok(chunk)) => chunk,
             Ok(Err(error)) => return Err(Fault::Cut(cut().with_source(error.without_url()))),
-            Err(_) => return Err(Fault::Cut(stalled())),
+            Err(_) => return Err(Fault::Cut(stalled(self.options.stall))),
         };
         match chunk {
             Some(chunk) if chunk.len() as u64 > self.length - received => Err(Fault::Changed),
@@ -142,9 +137,9 @@ impl<'a> Object<'a> {
             request.headers_mut().insert(IF_RANGE, tag);
         }
         let asking = storage(self.api, self.vm_id, &STORAGE_GET, request);
-        let answer = match tokio::time::timeout(STALL, asking).await {
+        let answer = match tokio::time::timeout(self.options.stall, asking).await {
             Ok(answer) => answer.map_err(Fault::of)?,
-            Err(_) => return Err(Fault::Cut(stalled())),
+            Err(_) => return Err(Fault::Cut(stalled(self.options.stall))),
         };
         if received > 0 && !goes_on(&answer, received, self.length) {
             return Err(Fault::Changed);
@@ -226,11 +221,6 @@ fn goes_on(answer: &Response, first: u64, length: u64) -> bool {
 fn cut() -> Error {
     let message = "the connection broke before the data was whole";
     Error::new(ErrorKind::Connection, message)
-}
-
-fn stalled() -> Error {
-    let message = format!("storage has sent nothing for {STALL:?}");
-    Error::new(ErrorKind::Timeout, message)
 }
 
 /// Of the kind that lets the transfer start over.

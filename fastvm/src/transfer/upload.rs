@@ -1,16 +1,16 @@
 //! From this machine into a VM.
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use fastvm_api::types::{ExecVmResponse, FilePresignResponse};
-use fastvm_api::{CallOptions, Client, Error, ErrorKind, Pending, Result};
+use fastvm_api::{Client, Error, ErrorKind, Pending, Result};
 use http::{HeaderValue, Method, header};
 use reqwest::Body;
 use tokio::io::AsyncRead;
 
-use super::attempts::Attempts;
 use super::checksum::Checksum;
 use super::outgoing::{Outgoing, Sent};
 use super::pack::Packing;
@@ -18,7 +18,8 @@ use super::progress::Meter;
 use super::source::{Content, Source};
 use super::staging::Staging;
 use super::{
-    Options, STEP_TIMEOUT, STORAGE_PUT, check_remote, exec, step_failed, storage, transfer_setters,
+    Options, STEP_TIMEOUT, STORAGE_PUT, check_remote, exec, stalled, step_failed, storage,
+    transfer_setters,
 };
 use crate::connector::storage_request;
 use crate::exec::{succeeded, timeout_sec};
@@ -93,7 +94,6 @@ pub struct Upload {
     mode: Option<u32>,
     exclude: Vec<String>,
     fetch_timeout: Duration,
-    headers: CallOptions,
     options: Options,
 }
 
@@ -107,7 +107,6 @@ impl Upload {
             mode: None,
             exclude: Vec::new(),
             fetch_timeout: STEP_TIMEOUT,
-            headers: CallOptions::default(),
             options: Options::of(api),
         }
     }
@@ -152,13 +151,6 @@ impl Upload {
         self
     }
 
-    /// Sends this header with each request to the API, besides those the client sets; storage does
-    /// not get it.
-    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.headers = self.headers.header(name, value);
-        self
-    }
-
     async fn run(self) -> Result<()> {
         let Self {
             source,
@@ -171,7 +163,6 @@ impl Upload {
             vm_id: self.vm_id,
             remote: self.remote,
             fetch_timeout: timeout_sec(self.fetch_timeout)?,
-            headers: self.headers,
             options: self.options,
         };
         check_remote(&job.remote)?;
@@ -202,7 +193,6 @@ struct Job {
     remote: String,
     /// In seconds.
     fetch_timeout: i64,
-    headers: CallOptions,
     options: Options,
 }
 
@@ -237,7 +227,7 @@ impl Job {
 
     /// Puts the data into storage, from the start each time that storage fails in passing.
     async fn store(&self, content: &mut Content) -> Result<Stored> {
-        let mut attempts = Attempts::new(&self.api, self.options.max_retries);
+        let mut attempts = self.options.attempts(&self.api);
         loop {
             let error = match self.attempt(content).await? {
                 Ok(stored) => return Ok(stored),
@@ -263,7 +253,7 @@ impl Job {
         let path = content.path().unwrap_or_else(|| self.remote.clone());
         let presign = self.api.vms().files().presign(&self.vm_id, &self.remote);
         let urls = presign
-            .call_options(self.headers.clone())
+            .call_options(self.options.calls.clone())
             .await
             .map_err(|error| error.with_path(&self.remote))?;
         let signed = Instant::now();
@@ -307,9 +297,19 @@ impl Job {
         if let Some(size) = size {
             headers.insert(header::CONTENT_LENGTH, size.into());
         }
-        *request.body_mut() = Some(Body::wrap_stream(body));
-        let answer = storage(&self.api, &self.vm_id, &STORAGE_PUT, request).await;
-        answer.map(drop)
+        *request.body_mut() = Some(Body::wrap_stream(body.clone()));
+        let limit = self.options.stall;
+        let mut putting = pin!(storage(&self.api, &self.vm_id, &STORAGE_PUT, request));
+        loop {
+            let left = limit.saturating_sub(body.idle());
+            if left.is_zero() {
+                return Err(stalled(limit));
+            }
+            // When it is over, data may have flowed in between.
+            if let Ok(answer) = tokio::time::timeout(left, &mut putting).await {
+                return answer.map(drop);
+            }
+        }
     }
 
     fn cannot_start_over(&self, error: Error) -> Error {
@@ -385,8 +385,7 @@ impl Job {
         let command = [
             "sh", "-c", &script, "sh", staged, &size, checksum, a, b, c, d,
         ];
-        let run =
-            exec(&self.api, &self.vm_id, &self.options, command).call_options(self.headers.clone());
+        let run = exec(&self.api, &self.vm_id, &self.options, command);
         let placed = staging
             .step(run.into_future())
             .await
@@ -400,7 +399,7 @@ impl Job {
     /// Has the VM fetch what is stored, again if the VM's way to storage failed in passing: that is
     /// still there.
     async fn fetch(&self, staging: &mut Staging, stored: &Stored, path: &str) -> Result<()> {
-        let mut attempts = Attempts::new(&self.api, self.options.max_retries);
+        let mut attempts = self.options.attempts(&self.api);
         loop {
             let fetched = staging
                 .step(self.fetch_once(stored, path))
@@ -433,7 +432,7 @@ impl Job {
             .files()
             .fetch(&vm_id, &stored.urls.download_url, path)
             .timeout_sec(self.fetch_timeout)
-            .call_options(self.headers.clone())
+            .call_options(self.options.step_calls())
             .into_future();
         Box::pin(async move { watched(&api, &vm_id, limit, fetch).await })
     }

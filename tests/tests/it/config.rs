@@ -236,7 +236,8 @@ impl Private {
 
     fn builder(&self) -> fastvm::ClientBuilder {
         let builder = Client::builder().api_key("k").base_url(&self.url);
-        builder.max_retries(0)
+        // Each connection is one that a test made.
+        builder.max_retries(0).idle_check(None)
     }
 
     fn agreed(&self) -> Vec<String> {

@@ -13,12 +13,17 @@ use fastvm_local::Fault;
 use fastvm_tests::{Reply, Stub, World, client};
 
 /// Longer than a command that only counts takes.
-const SHORT: Duration = Duration::from_millis(300);
+pub(crate) const SHORT: Duration = Duration::from_millis(300);
 
-const LEAVE_A_LINE: &str = "echo ran >> count";
+pub(crate) const LEAVE_A_LINE: &str = "echo ran >> count";
 
 /// The error of a command sent in either form.
-async fn error_of(vm: &Vm, command: &str, is_streamed: bool, limit: Option<Duration>) -> Error {
+pub(crate) async fn error_of(
+    vm: &Vm,
+    command: &str,
+    is_streamed: bool,
+    limit: Option<Duration>,
+) -> Error {
     let (mut run, mut stream) = (vm.run(command), vm.stream(command));
     if let Some(limit) = limit {
         run = run.request_timeout(limit);
@@ -34,7 +39,7 @@ async fn error_of(vm: &Vm, command: &str, is_streamed: bool, limit: Option<Durat
 }
 
 /// How often a command ran since the last count.
-async fn executions(vm: &Vm) -> usize {
+pub(crate) async fn executions(vm: &Vm) -> usize {
     let counted = vm.run("cat count; rm -f count").await.unwrap();
     counted.stdout.lines().count()
 }

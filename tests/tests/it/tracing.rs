@@ -135,7 +135,8 @@ async fn a_call_without_an_answer_has_a_span_without_a_status() {
     let stub = Stub::start([Reply::Close]).await;
     let client = builder(&stub).build().unwrap();
     let listener = Listener::start();
-    client.vms().run("vm-1", "true").await.unwrap_err();
+    let run = client.vms().run("vm-1", "true").idle_check(None);
+    run.await.unwrap_err();
     let close = listener.line("close");
     assert_parts(
         &close,
