@@ -52,6 +52,7 @@
 mod cleanup;
 mod client;
 mod connector;
+pub mod credentials;
 mod exec;
 mod firewall;
 mod guard;
@@ -63,11 +64,15 @@ mod ports;
 mod rescue;
 mod retry;
 mod secrets;
+mod ssh_keys;
 mod stream;
+#[cfg(feature = "schemars")]
+pub mod tools;
 mod trace;
 mod transfer;
 mod vm;
 mod vms;
+mod volumes;
 
 pub use client::{Client, ClientBuilder};
 pub use exec::{CommandLine, Output, Run};
@@ -81,12 +86,14 @@ pub use launch::{LAUNCH_ID_KEY, Launch, WaitForVmReady};
 pub use lease::{Lease, LeasedLaunch, TakeLease};
 pub use ports::{Expose, WaitForHttp, WaitForPort};
 pub use retry::RetryPolicy;
+pub use ssh_keys::{AddFile, Me, SshKeys};
 pub use stream::{
     ExecEvent, ExecStream, Exit, IncompleteOutput, Line, LineSource, Lines, Stream, StreamOutput,
 };
 pub use transfer::{Compression, Download, DownloadBytes, DownloadTo, Progress, Upload};
 pub use vm::{Vm, Warnings};
 pub use vms::Vms;
+pub use volumes::{AttachVolume, CreateVolume, UpdateVolume, Volumes, WaitForVolume};
 
 /// The program of the README: compiled with the doctests, but not run, since it talks to whatever
 /// service the environment names.

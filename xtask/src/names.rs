@@ -29,6 +29,7 @@ const RESERVED_SETTERS: &[&str] = &[
     "timeout",
     "wait",
     "wait_timeout",
+    "wait_until_ready",
 ];
 
 /// Body fields that an override sets in a way of its own: `(operation, field)`. The raw builder

@@ -11,8 +11,7 @@ use fastvm_api::{CallOptions, Cleanup, Client, Error, Pending, ResponseValue, Re
 use adopt::Arrival;
 pub use adopt::LAUNCH_ID_KEY;
 pub use wait::WaitForVmReady;
-pub(crate) use wait::poll_pause;
-use wait::{Wait, wait_setters};
+pub(crate) use wait::{Wait, is_final, poll_pause, wait_setters};
 
 use crate::cleanup::DeleteOnDrop;
 use crate::lease::LeasedLaunch;

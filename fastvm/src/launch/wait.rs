@@ -20,19 +20,19 @@ macro_rules! wait_setters {
     () => {
         /// The longest pause between two polls; 2 s by default. The first pauses are shorter: they
         /// start near 50 ms and grow with the time waited.
-        pub fn poll_interval(mut self, interval: Duration) -> Self {
+        pub fn poll_interval(mut self, interval: std::time::Duration) -> Self {
             self.wait.poll_interval = interval;
             self
         }
 
-        /// How long to wait until the VM is running; 300 s by default.
-        pub fn wait_timeout(mut self, timeout: Duration) -> Self {
+        /// How long to wait until it is running or ready; 300 s by default.
+        pub fn wait_timeout(mut self, timeout: std::time::Duration) -> Self {
             self.wait.timeout = timeout;
             self
         }
     };
 }
-pub(super) use wait_setters;
+pub(crate) use wait_setters;
 
 /// A wait for a VM: `client.wait_for_vm_ready(&id)`.
 ///
@@ -76,9 +76,9 @@ impl IntoFuture for WaitForVmReady {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Wait {
-    pub(super) poll_interval: Duration,
-    pub(super) timeout: Duration,
+pub(crate) struct Wait {
+    pub(crate) poll_interval: Duration,
+    pub(crate) timeout: Duration,
 }
 
 impl Default for Wait {
@@ -138,7 +138,8 @@ impl Wait {
         }
     }
 
-    fn pause(&self, waited: Duration) -> Duration {
+    /// How long to wait until the next poll.
+    pub(crate) fn pause(&self, waited: Duration) -> Duration {
         let pause = poll_pause(waited, self.poll_interval);
         pause.min(self.timeout.saturating_sub(waited))
     }
@@ -182,7 +183,7 @@ fn ended(vm: types::Vm) -> Error {
 }
 
 /// What another poll will not change.
-fn is_final(error: &Error) -> bool {
+pub(crate) fn is_final(error: &Error) -> bool {
     error.is_invalid_input()
         || error.is_unauthorized()
         || error.is_forbidden()

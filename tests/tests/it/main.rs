@@ -3,6 +3,7 @@
 mod calls;
 mod commands;
 mod config;
+mod credentials;
 mod downloads;
 mod errors;
 mod files;
@@ -17,4 +18,5 @@ mod secrets;
 mod streams;
 mod tracing;
 mod uploads;
+mod volumes;
 mod wire;
