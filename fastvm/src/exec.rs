@@ -128,12 +128,12 @@ pub(crate) fn timeout_sec(timeout: Duration) -> Result<i64> {
         .map_err(|_| Error::new(ErrorKind::InvalidInput, "the command's timeout is too long"))
 }
 
-/// The setters that a buffered and a streamed command share. `request` is the generated builder,
-/// and `problem` the first thing that was wrong.
+/// The setters that all kinds of command share. `request` is the generated builder or body, `$call`
+/// what takes the options of the call, and `problem` the first thing that was wrong.
 macro_rules! command_setters {
-    () => {
+    ($call:ident) => {
         fastvm_api::__exec_vm_setters!(request);
-        fastvm_api::__call_options!(request);
+        fastvm_api::__call_options!($call);
 
         /// All of the command's standard input: it is delivered once, then the input is closed.
         pub fn stdin(mut self, input: impl Into<Vec<u8>>) -> Self {
@@ -188,7 +188,7 @@ impl Run {
         }
     }
 
-    command_setters!();
+    command_setters!(request);
 
     /// Runs it, and gives the output with the status and headers of the answer.
     pub async fn send(self) -> Result<ResponseValue<Output>> {

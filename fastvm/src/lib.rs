@@ -51,6 +51,7 @@
 
 mod cleanup;
 mod client;
+mod command;
 mod connector;
 pub mod credentials;
 mod exec;
@@ -75,6 +76,7 @@ mod vms;
 mod volumes;
 
 pub use client::{Client, ClientBuilder};
+pub use command::{Child, ChildOutput, Command, ExitStatus, Signal};
 pub use exec::{CommandLine, Output, Run};
 pub use fastvm_api::{
     CallInfo, CallOptions, Cleanup, Error, ErrorKind, Operation, Outcome, Patch, ResponseValue,

@@ -27,6 +27,10 @@ impl Vms {
         }
     }
 
+    pub(crate) fn api(&self) -> &Client {
+        &self.api
+    }
+
     /// Boots a VM of this machine type, such as `c1m2`, and waits until it is `running`.
     ///
     /// Name, disk, metadata, environment, firewall, TTL, volumes and bucket mounts are set by

@@ -8,6 +8,8 @@ use bytes::{Bytes, BytesMut};
 use fastvm_api::{Error, ErrorKind, Result};
 use serde::Deserialize;
 
+use crate::exec::command_failed;
+
 /// A line longer than this is no event: reading on would only fill memory.
 const LONGEST_LINE: usize = 64 * 1024 * 1024;
 
@@ -41,6 +43,15 @@ impl Exit {
     /// Whether it exited with 0 and in time.
     pub fn is_success(&self) -> bool {
         self.code == 0 && !self.timed_out
+    }
+
+    /// The error of a command that ended like this, with the end of what it said of it.
+    pub(crate) fn failure(&self, stderr: &[u8]) -> Error {
+        let stderr = String::from_utf8_lossy(stderr);
+        let said = self.message.as_deref().unwrap_or_default();
+        let reason = [stderr.trim_end(), said].join("\n");
+        let killed_after = self.timed_out.then_some(self.duration);
+        command_failed(self.code.into(), killed_after, &reason)
     }
 }
 

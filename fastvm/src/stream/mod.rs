@@ -9,7 +9,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use fastvm_api::{ByteStream, Client, Error, ErrorKind, Pending, ResponseValue, Result};
+use fastvm_api::types::ExecVmRequest;
+use fastvm_api::{
+    ByteStream, CallOptions, Client, Error, ErrorKind, Pending, ResponseValue, Result,
+};
 
 use crate::connector::Connector;
 use crate::exec::{CommandLine, command_setters};
@@ -43,7 +46,21 @@ impl Stream {
         }
     }
 
-    command_setters!();
+    /// The request as it is, of a command without a problem.
+    pub(crate) fn of_request(
+        api: &Client,
+        vm_id: &str,
+        request: ExecVmRequest,
+        options: CallOptions,
+    ) -> Self {
+        let stream = Self::new(api, vm_id.to_owned(), CommandLine::from(&request.command));
+        Self {
+            request: stream.request.body(request).call_options(options),
+            ..stream
+        }
+    }
+
+    command_setters!(request);
 
     /// Starts it, and gives the events with the status and headers of the answer.
     pub async fn send(self) -> Result<ResponseValue<ExecStream>> {

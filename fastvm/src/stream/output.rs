@@ -8,7 +8,6 @@ use fastvm_api::{Error, ErrorKind, Result};
 use futures_core::Stream as _;
 
 use super::{ExecEvent, ExecStream, Exit};
-use crate::exec::command_failed;
 
 /// What a streamed command put out, and how it ended: see [`ExecStream::output`].
 #[derive(Clone, PartialEq, Eq)]
@@ -24,6 +23,15 @@ pub struct StreamOutput {
 }
 
 impl StreamOutput {
+    pub(crate) fn new(stdout: Vec<u8>, stderr: Vec<u8>, exit: Exit, vm_id: String) -> Self {
+        Self {
+            stdout,
+            stderr,
+            exit,
+            vm_id,
+        }
+    }
+
     /// Whether it exited with 0 and in time.
     pub fn is_success(&self) -> bool {
         self.exit.is_success()
@@ -39,12 +47,7 @@ impl StreamOutput {
         if self.is_success() {
             return Ok(self);
         }
-        let stderr = String::from_utf8_lossy(&self.stderr);
-        let said = self.exit.message.as_deref().unwrap_or_default();
-        let reason = [stderr.trim_end(), said].join("\n");
-        let killed_after = self.exit.timed_out.then_some(self.exit.duration);
-        let error = command_failed(self.exit.code.into(), killed_after, &reason);
-        Err(error.with_vm_id(self.vm_id))
+        Err(self.exit.failure(&self.stderr).with_vm_id(self.vm_id))
     }
 }
 
@@ -71,6 +74,17 @@ pub struct IncompleteOutput {
     pub stderr: Vec<u8>,
     /// What ended it.
     pub error: Error,
+}
+
+impl IncompleteOutput {
+    /// There never was any output.
+    pub(crate) fn of_nothing(error: Error) -> Self {
+        Self {
+            stdout: Vec::new(),
+            stderr: Vec::new(),
+            error,
+        }
+    }
 }
 
 impl From<IncompleteOutput> for Error {
@@ -118,12 +132,10 @@ pub(super) async fn collect(mut events: ExecStream) -> Result<StreamOutput, Inco
         }
     };
     match ended {
-        Ok(exit) => Ok(StreamOutput {
-            stdout,
-            stderr,
-            exit,
-            vm_id: std::mem::take(&mut events.vm_id),
-        }),
+        Ok(exit) => {
+            let vm_id = std::mem::take(&mut events.vm_id);
+            Ok(StreamOutput::new(stdout, stderr, exit, vm_id))
+        }
         Err(error) => Err(IncompleteOutput {
             stdout,
             stderr,

@@ -1,6 +1,7 @@
 //! The integration tests: one binary, so that it is linked once.
 
 mod calls;
+mod command;
 mod commands;
 mod config;
 mod credentials;
