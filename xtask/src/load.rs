@@ -182,15 +182,12 @@ const LATER: &[(&str, &str)] = &[
 /// Whose keys are names that the document chooses, not keywords.
 const MAPS: &[&str] = &[
     "properties",
-    "schemas",
     "paths",
     "responses",
     "headers",
     "content",
     "variables",
     "mapping",
-    "requestBodies",
-    "securitySchemes",
     "callbacks",
     "links",
     "encoding",
