@@ -183,6 +183,24 @@ impl Connector {
         }
     }
 
+    /// Has a connection change its protocol. Sent once; any answer but 101 is an error.
+    #[cfg(feature = "console")]
+    pub(crate) async fn upgrade(&self, request: Request, call: &CallInfo) -> Result<Response> {
+        let limit = call.request_timeout();
+        let limit = limit.unwrap_or(self.settings.request_timeout);
+        let exchange = async {
+            let response = self.wire.send(request, call).await?;
+            match response.status() {
+                StatusCode::SWITCHING_PROTOCOLS => Ok(response),
+                _ => Err(Error::from_response(response, call).await),
+            }
+        };
+        match tokio::time::timeout(limit, exchange).await {
+            Ok(answer) => answer,
+            Err(_) => Err(no_answer(limit)),
+        }
+    }
+
     async fn send_with_retries(
         &self,
         mut request: Request,
@@ -243,10 +261,7 @@ impl Connector {
         };
         match tokio::time::timeout(limit, self.exchange(request, call)).await {
             Ok(answer) => answer,
-            Err(_) => {
-                let message = format!("no answer within {limit:?}");
-                Err(Error::new(ErrorKind::Timeout, message))
-            }
+            Err(_) => Err(no_answer(limit)),
         }
     }
 
@@ -299,6 +314,10 @@ fn assemble(status: StatusCode, headers: http::HeaderMap, body: bytes::Bytes) ->
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response.into()
+}
+
+fn no_answer(limit: Duration) -> Error {
+    Error::new(ErrorKind::Timeout, format!("no answer within {limit:?}"))
 }
 
 /// What a fault on the wire means. URLs may be signed: they are taken out.

@@ -53,6 +53,8 @@ mod cleanup;
 mod client;
 mod command;
 mod connector;
+#[cfg(feature = "console")]
+mod console;
 pub mod credentials;
 mod exec;
 mod firewall;
@@ -77,6 +79,8 @@ mod volumes;
 
 pub use client::{Client, ClientBuilder};
 pub use command::{Child, ChildOutput, Command, ExitStatus, Signal};
+#[cfg(feature = "console")]
+pub use console::{Console, OpenConsole};
 pub use exec::{CommandLine, Output, Run};
 pub use fastvm_api::{
     CallInfo, CallOptions, Cleanup, Error, ErrorKind, Operation, Outcome, Patch, ResponseValue,

@@ -4,6 +4,7 @@ mod calls;
 mod command;
 mod commands;
 mod config;
+mod console;
 mod credentials;
 mod downloads;
 mod errors;
