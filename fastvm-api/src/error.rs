@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
+use std::io;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -41,6 +42,7 @@ struct Inner {
     vm_id: Option<String>,
     vm_status: Option<VmStatus>,
     path: Option<String>,
+    io_kind: Option<io::ErrorKind>,
     status: Option<StatusCode>,
     headers: HeaderMap,
     code: Option<String>,
@@ -83,7 +85,8 @@ pub enum ErrorKind {
     Command,
     /// A file or folder, in the VM or on this machine, or a service of the VM does not exist.
     NotFound,
-    /// A file or folder on this machine cannot be read or written.
+    /// A file or folder, in the VM or on this machine, cannot be read or changed: see
+    /// [`Error::io_kind`].
     Io,
     /// A file did not get from here to there, or not as a whole.
     Transfer,
@@ -135,6 +138,7 @@ impl Error {
             vm_id: None,
             vm_status: None,
             path: None,
+            io_kind: None,
             status: None,
             headers: HeaderMap::new(),
             code: None,
@@ -204,6 +208,12 @@ impl Error {
     /// The file or folder it is about.
     pub fn with_path(mut self, path: impl Into<String>) -> Self {
         self.0.path = Some(path.into());
+        self
+    }
+
+    /// What the system says of the file or folder.
+    pub fn with_io_kind(mut self, kind: io::ErrorKind) -> Self {
+        self.0.io_kind = Some(kind);
         self
     }
 
@@ -354,6 +364,18 @@ impl Error {
     /// The file or folder it is about, in the VM or on this machine.
     pub fn path(&self) -> Option<&str> {
         self.0.path.as_deref()
+    }
+
+    /// What the system says of a file or folder, in the VM or on this machine, that it refuses to
+    /// read or change: `NotFound`, `PermissionDenied`, `AlreadyExists`, … `None` for what is not of
+    /// the kind [`NotFound`](ErrorKind::NotFound) or [`Io`](ErrorKind::Io).
+    pub fn io_kind(&self) -> Option<io::ErrorKind> {
+        let of_source = || Some(self.0.source.as_ref()?.downcast_ref::<io::Error>()?.kind());
+        match self.0.kind {
+            ErrorKind::NotFound => Some(io::ErrorKind::NotFound),
+            ErrorKind::Io => self.0.io_kind.or_else(of_source),
+            _ => None,
+        }
     }
 
     /// How many times the call was tried.

@@ -58,6 +58,7 @@ mod console;
 pub mod credentials;
 mod exec;
 mod firewall;
+mod fs;
 mod guard;
 mod idle;
 mod launch;
@@ -87,6 +88,7 @@ pub use fastvm_api::{
     Result, Sending, Transport, types,
 };
 pub use firewall::{Firewall, Ports, Traffic};
+pub use fs::{DirEntry, FileType, Fs, Metadata, RemotePath};
 pub use guard::VmGuard;
 pub use launch::{LAUNCH_ID_KEY, Launch, WaitForVmReady};
 pub use lease::{Lease, LeasedLaunch, TakeLease};

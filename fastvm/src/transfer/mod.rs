@@ -34,7 +34,9 @@ use progress::Listener;
 
 pub use download::{Download, DownloadBytes, DownloadTo};
 pub use progress::Progress;
+pub(crate) use staging::Staging;
 pub use upload::Upload;
+pub(crate) use upload::temporary_name;
 
 static STORAGE_PUT: Operation = Operation::storage("upload to storage", "PUT");
 static STORAGE_GET: Operation = Operation::storage("download from storage", "GET");

@@ -24,7 +24,7 @@ const SECOND_LOOK: Duration = Duration::from_secs(5);
 /// Paths in a VM that are removed unless the transfer says that they are gone. Dropped in the
 /// middle, they are removed by a task, when the step that may still write them has ended at
 /// the latest.
-pub(super) struct Staging {
+pub(crate) struct Staging {
     remains: Option<Remains>,
     running: Option<JoinHandle<()>>,
     /// The drop may happen on a thread that knows no runtime.
@@ -39,7 +39,7 @@ struct Remains {
 }
 
 impl Staging {
-    pub(super) fn new(api: &Client, vm_id: &str, paths: Vec<String>) -> Self {
+    pub(crate) fn new(api: &Client, vm_id: &str, paths: Vec<String>) -> Self {
         let remains = Remains {
             api: api.clone(),
             vm_id: vm_id.to_owned(),
@@ -53,7 +53,7 @@ impl Staging {
     }
 
     /// Does a step in the VM. It goes on there when the caller waits no more, so it does here, too.
-    pub(super) async fn step<T: Send + 'static>(
+    pub(crate) async fn step<T: Send + 'static>(
         &mut self,
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
@@ -68,7 +68,7 @@ impl Staging {
     }
 
     /// After the last step: what failed leaves nothing, and what succeeded has left nothing.
-    pub(super) async fn settle(mut self, result: Result<()>) -> Result<()> {
+    pub(crate) async fn settle(mut self, result: Result<()>) -> Result<()> {
         let (Err(error), Some(remains)) = (&result, self.remains.take()) else {
             return result;
         };

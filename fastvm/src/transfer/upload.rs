@@ -460,6 +460,6 @@ fn parent_of(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(parent, _)| parent)
 }
 
-fn temporary_name() -> String {
+pub(crate) fn temporary_name() -> String {
     format!(".fastvm-upload-{:016x}", fastrand::u64(..))
 }

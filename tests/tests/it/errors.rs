@@ -226,6 +226,25 @@ async fn no_access() -> Vec<Error> {
     vec![error]
 }
 
+async fn other_kind_of_file() -> Vec<Error> {
+    let (_world, vm) = world().await;
+    let fs = vm.fs();
+    vec![
+        fs.create_dir("/root").await.unwrap_err(),
+        fs.read("/root").await.unwrap_err(),
+        fs.read_dir("/dev/null").await.unwrap_err(),
+    ]
+}
+
+async fn forbidden_by_the_vm() -> Vec<Error> {
+    let (_world, vm) = world().await;
+    let fs = vm.fs();
+    vec![
+        fs.remove_file("/proc/version").await.unwrap_err(),
+        fs.create_dir("/usr/new").await.unwrap_err(),
+    ]
+}
+
 async fn no_transfer() -> Vec<Error> {
     let (_world, vm) = world().await;
     let folder = tempfile::tempdir().unwrap();
@@ -277,6 +296,8 @@ fn situations() -> BTreeMap<&'static str, Walk> {
         ("`ensure_success`", errors(command_failed())),
         ("no such file", errors(no_file())),
         ("a file of this machine", errors(no_access())),
+        ("a file of the VM", errors(other_kind_of_file())),
+        ("the system of the VM", errors(forbidden_by_the_vm())),
         ("data did not", errors(no_transfer())),
     ])
 }

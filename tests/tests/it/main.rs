@@ -10,6 +10,7 @@ mod downloads;
 mod errors;
 mod files;
 mod firewall;
+mod fs;
 mod guard;
 mod launch;
 mod lease;
