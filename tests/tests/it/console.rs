@@ -85,9 +85,10 @@ async fn what_looks_like_a_control_is_typed_when_it_is_written() {
     let vm = launched(&world.client).await;
     let mut console = vm.console().await.unwrap();
     let control = br#"{"type":"resize","cols":9,"rows":9}"#;
-    console.write_all(b"stty -echo; cat\r").await.unwrap();
-    console.write_all(b"ready\r").await.unwrap();
-    shows(&mut console, "\nready").await.unwrap();
+    // In quotes, so that the echo of the line is not taken for what it says.
+    let line = b"stty -echo; echo 're'ady; exec cat\r";
+    console.write_all(line).await.unwrap();
+    shows(&mut console, "ready").await.unwrap();
     console.write_all(control).await.unwrap();
     console.write_all(b"\r").await.unwrap();
     let control = std::str::from_utf8(control).unwrap();
