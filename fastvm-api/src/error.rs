@@ -76,9 +76,11 @@ pub enum ErrorKind {
     Stream,
     /// The VM ended in a state that it cannot become `running` from.
     Launch,
-    /// The VM was not `running`, or what was waited for in it not there, when the time to wait was
-    /// over.
+    /// The VM was not `running`, the snapshot not `ready`, or what was waited for in a VM not there,
+    /// when the time to wait was over.
     NotReady,
+    /// A snapshot ended in a state that it cannot become `ready` from.
+    Snapshot,
     /// The VM was deleted, stopped or paused while a command or transfer waited for it.
     Gone,
     /// A command in the VM failed: it exited with another code than 0, or was timed out.

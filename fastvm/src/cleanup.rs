@@ -1,8 +1,8 @@
-//! Deleting a VM that must not be left behind.
+//! Deleting what must not be left behind.
 
 use std::time::Duration;
 
-use fastvm_api::{Client, Error, ErrorKind, Outcome, Result};
+use fastvm_api::{CallOptions, Client, Error, ErrorKind, Outcome, Result};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
@@ -18,41 +18,73 @@ const ATTEMPT_LIMIT: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
-/// Sees to it that a VM does not outlive this value.
+/// What must not be left behind.
+#[derive(Clone, Debug)]
+pub(crate) enum Leftover {
+    /// The VM of this id.
+    Vm(String),
+    /// The snapshot of this id.
+    Snapshot(String),
+}
+
+impl Leftover {
+    fn noun(&self) -> &'static str {
+        match self {
+            Self::Vm(_) => "VM",
+            Self::Snapshot(_) => "snapshot",
+        }
+    }
+
+    /// The error with the id, if it is of a VM.
+    fn named_in(&self, error: Error) -> Error {
+        match self {
+            Self::Vm(id) => error.with_vm_id(id),
+            Self::Snapshot(_) => error,
+        }
+    }
+}
+
+/// Sees to it that a VM or snapshot does not outlive this value.
 ///
-/// Dropping it deletes the VM in a task of the runtime that it was made in, or on a thread when that
+/// Dropping it deletes that in a task of the runtime that it was made in, or on a thread when that
 /// runtime ends.
 #[derive(Debug)]
 pub(crate) struct DeleteOnDrop {
-    vm: Option<(Client, String)>,
+    leftover: Option<(Client, Leftover)>,
     /// The drop may happen on a thread that knows no runtime.
     runtime: Option<Handle>,
 }
 
 impl DeleteOnDrop {
+    /// Of this VM.
     pub(crate) fn new(api: &Client, id: &str) -> Self {
+        Self::of(api, Leftover::Vm(id.to_owned()))
+    }
+
+    pub(crate) fn of(api: &Client, leftover: Leftover) -> Self {
         Self {
-            vm: Some((api.clone(), id.to_owned())),
+            leftover: Some((api.clone(), leftover)),
             runtime: Handle::try_current().ok(),
         }
     }
 
-    /// Leaves the VM.
+    /// Leaves it.
     pub(crate) fn disarm(mut self) {
-        self.vm = None;
+        self.leftover = None;
     }
 
-    /// Deletes the VM now. Dropping the future does not stop the deletion.
+    /// Deletes it now. Dropping the future does not stop the deletion.
     pub(crate) async fn delete(mut self) -> Result<()> {
-        let Some((api, id)) = self.vm.take() else {
+        let Some((api, leftover)) = self.leftover.take() else {
             return Ok(());
         };
-        match tokio::spawn(delete_in_any_case(api, id.clone())).await {
+        match tokio::spawn(delete_in_any_case(api, leftover.clone())).await {
             Ok(result) => result,
             Err(cause) => {
-                let message = "the runtime ended before the VM was deleted";
-                let error = Error::new(ErrorKind::Connection, message);
-                Err(error.with_vm_id(id).with_source(cause))
+                let noun = leftover.noun();
+                let message = format!("the runtime ended before the {noun} was deleted");
+                let error = leftover.named_in(Error::new(ErrorKind::Connection, message));
+                Err(error.with_source(cause))
             }
         }
     }
@@ -61,32 +93,33 @@ impl DeleteOnDrop {
 impl Drop for DeleteOnDrop {
     fn drop(&mut self) {
         let runtime = Handle::try_current().ok().or_else(|| self.runtime.take());
-        if let (Some((api, id)), Some(runtime)) = (self.vm.take(), runtime) {
+        if let (Some((api, leftover)), Some(runtime)) = (self.leftover.take(), runtime) {
             // Nobody is left to be told of a failure.
-            drop(runtime.spawn(delete_in_any_case(api, id)));
+            drop(runtime.spawn(delete_in_any_case(api, leftover)));
         }
     }
 }
 
-/// Deletes a VM, on a thread if the runtime ends before that.
-fn delete_in_any_case(api: Client, id: String) -> impl Future<Output = Result<()>> + Send {
-    let work = id.clone();
+/// Deletes it, on a thread if the runtime ends before that.
+fn delete_in_any_case(api: Client, leftover: Leftover) -> impl Future<Output = Result<()>> + Send {
+    let work = leftover.clone();
     let rescue = Rescue::new(&api, |api| delete(api, work));
     async move {
-        let result = delete(api, id).await;
+        let result = delete(api, leftover).await;
         rescue.disarm();
         result
     }
 }
 
-/// Deletes a VM, trying again for as long as that can help. One that is gone already is deleted.
-pub(crate) async fn delete(api: Client, id: String) -> Result<()> {
+/// Deletes a VM or snapshot, trying again for as long as that can help. What is gone already is
+/// deleted.
+pub(crate) async fn delete(api: Client, leftover: Leftover) -> Result<()> {
     let start = Instant::now();
     let mut pause = FIRST_PAUSE;
     let mut attempts = 0;
     loop {
         attempts += 1;
-        let error = match attempt(&api, &id).await {
+        let error = match attempt(&api, &leftover).await {
             Ok(()) => return Ok(()),
             Err(error) => error.with_attempts(attempts),
         };
@@ -99,17 +132,20 @@ pub(crate) async fn delete(api: Client, id: String) -> Result<()> {
     }
 }
 
-async fn attempt(api: &Client, id: &str) -> Result<()> {
-    let deletion = api
-        .vms()
-        .delete(id)
+async fn attempt(api: &Client, leftover: &Leftover) -> Result<()> {
+    let options = CallOptions::default()
         .request_timeout(ATTEMPT_LIMIT)
         .max_retries(0);
-    match deletion.await {
+    let answer = match leftover {
+        Leftover::Vm(id) => api.vms().delete(id).call_options(options).await,
+        Leftover::Snapshot(id) => api.snapshots().delete(id).call_options(options).await,
+    };
+    match answer {
         Ok(answer) if answer.deleted => Ok(()),
         Ok(_) => {
-            let message = "the service answered that it has not deleted the VM";
-            Err(Error::new(ErrorKind::Decode, message).with_vm_id(id))
+            let noun = leftover.noun();
+            let message = format!("the service answered that it has not deleted the {noun}");
+            Err(leftover.named_in(Error::new(ErrorKind::Decode, message)))
         }
         Err(error) if error.is_not_found() => Ok(()),
         Err(error) => Err(error),

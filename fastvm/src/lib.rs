@@ -67,9 +67,12 @@ mod network;
 mod ports;
 mod rescue;
 mod retry;
+mod scale;
 mod secrets;
+mod snapshot;
 mod ssh_keys;
 mod stream;
+mod sweep;
 #[cfg(feature = "schemars")]
 pub mod tools;
 mod trace;
@@ -94,10 +97,13 @@ pub use launch::{LAUNCH_ID_KEY, Launch, WaitForVmReady};
 pub use lease::{Lease, LeasedLaunch, TakeLease};
 pub use ports::{Expose, WaitForHttp, WaitForPort};
 pub use retry::RetryPolicy;
+pub use scale::{Fork, ForkAll, LaunchAll, LaunchMany};
+pub use snapshot::TakeSnapshot;
 pub use ssh_keys::{AddFile, Me, SshKeys};
 pub use stream::{
     ExecEvent, ExecStream, Exit, IncompleteOutput, Line, LineSource, Lines, Stream, StreamOutput,
 };
+pub use sweep::{Sweep, Swept};
 pub use transfer::{Compression, Download, DownloadBytes, DownloadTo, Progress, Upload};
 pub use vm::{Vm, Warnings};
 pub use vms::Vms;

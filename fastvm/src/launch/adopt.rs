@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::cleanup::{DeleteOnDrop, delete};
+use crate::cleanup::{DeleteOnDrop, Leftover, delete};
 use crate::rescue::Rescue;
 use crate::vm::Warnings;
 
@@ -121,7 +121,7 @@ pub(super) async fn post(
             // The runtime ends while the request is under way.
             Rescue::new(&api, move |api| async move {
                 match find(&api, &id).await? {
-                    Some(arrival) => delete(api, arrival.vm.id).await,
+                    Some(arrival) => delete(api, Leftover::Vm(arrival.vm.id)).await,
                     None => Ok(()),
                 }
             })

@@ -6,10 +6,11 @@ mod wait;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use fastvm_api::{CallOptions, Cleanup, Client, Error, Pending, ResponseValue, Result};
+use fastvm_api::{CallOptions, Cleanup, Client, Error, ErrorKind, Pending, ResponseValue, Result};
 
 use adopt::Arrival;
 pub use adopt::LAUNCH_ID_KEY;
+use tokio_util::sync::CancellationToken;
 pub use wait::WaitForVmReady;
 pub(crate) use wait::{Wait, is_final, poll_pause, wait_setters};
 
@@ -109,6 +110,11 @@ impl Launch {
         LeasedLaunch::new(self, length)
     }
 
+    /// Whether the VM stays whatever happens.
+    pub(crate) fn keeps_on_failure(&self) -> bool {
+        self.keeps_on_failure
+    }
+
     /// Polls at least this often.
     pub(crate) fn poll_within(mut self, interval: Duration) -> Self {
         self.wait.poll_interval = self.wait.poll_interval.min(interval);
@@ -118,6 +124,11 @@ impl Launch {
     /// Launches, waits, and gives the VM with the status and headers of the launch's answer, or of
     /// the list that the VM was found in if that answer was lost.
     pub async fn send(self) -> Result<ResponseValue<Vm>> {
+        self.send_unless(&CancellationToken::new()).await
+    }
+
+    /// The same, unless it is stopped while it waits: then the VM is deleted before this answers.
+    pub(crate) async fn send_unless(self, stop: &CancellationToken) -> Result<ResponseValue<Vm>> {
         let arrival = adopt::post(
             self.api.clone(),
             self.request,
@@ -135,8 +146,9 @@ impl Launch {
             let id = vm.id.clone();
             // The options of the launch are for its own request, which may take long.
             let calls = CallOptions::default();
-            let waiting = self.wait.until_running(&self.api, &id, Some(vm), &calls);
-            vm = match waiting.await {
+            let running = self.wait.until_running(&self.api, &id, Some(vm), &calls);
+            let running = stop.run_until_cancelled(running).await;
+            vm = match running.unwrap_or_else(|| Err(stopped(&id))) {
                 Ok(vm) => vm,
                 Err(error) => return Err(clean_up(error, unless_delivered).await),
             };
@@ -147,6 +159,10 @@ impl Launch {
         let vm = Vm::new(&self.api, vm).with_warnings(warnings);
         Ok(ResponseValue::new(vm, status, headers))
     }
+}
+
+fn stopped(id: &str) -> Error {
+    Error::new(ErrorKind::Launch, "it was stopped, since another failed").with_vm_id(id)
 }
 
 /// The error with what became of the VM.

@@ -196,6 +196,13 @@ async fn vm_not_ready() -> Vec<Error> {
     vec![wait.await.unwrap_err(), launch.await.unwrap_err()]
 }
 
+async fn snapshot_ended() -> Vec<Error> {
+    let stub = Stub::start([crate::snapshots::snapshot(201, "error")]).await;
+    let client = fastvm_tests::client(stub.base_url(), "k");
+    let vm = crate::snapshots::vm(&client);
+    vec![vm.snapshot("n").await.unwrap_err()]
+}
+
 async fn command_failed() -> Vec<Error> {
     let (_world, vm) = world().await;
     let output = vm.run("echo why >&2; exit 3").await.unwrap();
@@ -293,6 +300,7 @@ fn situations() -> BTreeMap<&'static str, Walk> {
         ("the VM was deleted", errors(vm_gone())),
         ("the VM ended", errors(vm_ended())),
         ("the VM was not", errors(vm_not_ready())),
+        ("the snapshot ended", errors(snapshot_ended())),
         ("`ensure_success`", errors(command_failed())),
         ("no such file", errors(no_file())),
         ("a file of this machine", errors(no_access())),
