@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
-use crate::types::VmStatus;
+use crate::types::{SnapshotImportEvent, VmStatus};
 use crate::{CallInfo, Operation};
 
 /// The result of everything that can fail here.
@@ -51,6 +51,7 @@ struct Inner {
     attempts: u32,
     advice: Option<String>,
     cleanup: Option<Cleanup>,
+    build_events: Vec<SnapshotImportEvent>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -81,6 +82,8 @@ pub enum ErrorKind {
     NotReady,
     /// A snapshot ended in a state that it cannot become `ready` from.
     Snapshot,
+    /// An image build failed, was cancelled or cannot be followed: see [`Error::build_events`].
+    Build,
     /// The VM was deleted, stopped or paused while a command or transfer waited for it.
     Gone,
     /// A command in the VM failed: it exited with another code than 0, or was timed out.
@@ -149,6 +152,7 @@ impl Error {
             attempts: 1,
             advice: None,
             cleanup: None,
+            build_events: Vec::new(),
             source: None,
         }))
     }
@@ -258,6 +262,12 @@ impl Error {
         self
     }
 
+    /// The last events of the image build that failed.
+    pub fn with_build_events(mut self, events: Vec<SnapshotImportEvent>) -> Self {
+        self.0.build_events = events;
+        self
+    }
+
     /// The same without these texts in its message and code: a service may repeat what it was sent.
     pub fn without_secrets(mut self, secrets: &[impl AsRef<str>]) -> Self {
         let texts = [Some(&mut self.0.message), self.0.code.as_mut()];
@@ -361,6 +371,11 @@ impl Error {
     /// What became of the VM, where a launch failed after the VM had been made.
     pub fn cleanup(&self) -> Option<&Cleanup> {
         self.0.cleanup.as_ref()
+    }
+
+    /// The last events of an image build that failed, at most 20; empty otherwise.
+    pub fn build_events(&self) -> &[SnapshotImportEvent] {
+        &self.0.build_events
     }
 
     /// The file or folder it is about, in the VM or on this machine.

@@ -25,6 +25,8 @@ pub(crate) enum Leftover {
     Vm(String),
     /// The snapshot of this id.
     Snapshot(String),
+    /// The import of this id, and the snapshot that it makes: it is cancelled.
+    Import(String),
 }
 
 impl Leftover {
@@ -32,6 +34,7 @@ impl Leftover {
         match self {
             Self::Vm(_) => "VM",
             Self::Snapshot(_) => "snapshot",
+            Self::Import(_) => "snapshot import",
         }
     }
 
@@ -39,7 +42,7 @@ impl Leftover {
     fn named_in(&self, error: Error) -> Error {
         match self {
             Self::Vm(id) => error.with_vm_id(id),
-            Self::Snapshot(_) => error,
+            Self::Snapshot(_) | Self::Import(_) => error,
         }
     }
 }
@@ -139,6 +142,7 @@ async fn attempt(api: &Client, leftover: &Leftover) -> Result<()> {
     let answer = match leftover {
         Leftover::Vm(id) => api.vms().delete(id).call_options(options).await,
         Leftover::Snapshot(id) => api.snapshots().delete(id).call_options(options).await,
+        Leftover::Import(id) => return cancel(api, id, options).await,
     };
     match answer {
         Ok(answer) if answer.deleted => Ok(()),
@@ -149,6 +153,22 @@ async fn attempt(api: &Client, leftover: &Leftover) -> Result<()> {
         }
         Err(error) if error.is_not_found() => Ok(()),
         Err(error) => Err(error),
+    }
+}
+
+/// Cancels an import. One that was faster is deleted with its snapshot.
+async fn cancel(api: &Client, id: &str, options: CallOptions) -> Result<()> {
+    let imports = api.snapshot_imports();
+    let ended = match imports.cancel(id).call_options(options.clone()).await {
+        Ok(import) if import.snapshot_id.is_some() => {
+            imports.delete(id).call_options(options).await.map(drop)
+        }
+        Ok(_) => Ok(()),
+        Err(error) => Err(error),
+    };
+    match ended {
+        Err(error) if !error.is_not_found() => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -61,6 +61,7 @@ mod firewall;
 mod fs;
 mod guard;
 mod idle;
+mod images;
 mod launch;
 mod lease;
 mod network;
@@ -93,6 +94,7 @@ pub use fastvm_api::{
 pub use firewall::{Firewall, Ports, Traffic};
 pub use fs::{DirEntry, FileType, Fs, Metadata, RemotePath};
 pub use guard::VmGuard;
+pub use images::{BuildDockerfile, BuildImage, ImageBuild, SnapshotImports};
 pub use launch::{LAUNCH_ID_KEY, Launch, WaitForVmReady};
 pub use lease::{Lease, LeasedLaunch, TakeLease};
 pub use ports::{Expose, WaitForHttp, WaitForPort};

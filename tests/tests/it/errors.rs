@@ -203,6 +203,17 @@ async fn snapshot_ended() -> Vec<Error> {
     vec![vm.snapshot("n").await.unwrap_err()]
 }
 
+async fn build_failed() -> Vec<Error> {
+    let mut errors = Vec::new();
+    for status in ["failed", "cancelled"] {
+        let stub = Stub::start([crate::images::import(202, status, &["why"], "")]).await;
+        let imports = fastvm_tests::client(stub.base_url(), "k").snapshot_imports();
+        let build = imports.build_image("x").await.unwrap();
+        errors.push(build.snapshot().await.unwrap_err());
+    }
+    errors
+}
+
 async fn command_failed() -> Vec<Error> {
     let (_world, vm) = world().await;
     let output = vm.run("echo why >&2; exit 3").await.unwrap();
@@ -301,6 +312,7 @@ fn situations() -> BTreeMap<&'static str, Walk> {
         ("the VM ended", errors(vm_ended())),
         ("the VM was not", errors(vm_not_ready())),
         ("the snapshot ended", errors(snapshot_ended())),
+        ("an image build", errors(build_failed())),
         ("`ensure_success`", errors(command_failed())),
         ("no such file", errors(no_file())),
         ("a file of this machine", errors(no_access())),

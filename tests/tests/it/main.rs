@@ -12,6 +12,7 @@ mod files;
 mod firewall;
 mod fs;
 mod guard;
+mod images;
 mod launch;
 mod lease;
 mod many;
