@@ -596,6 +596,24 @@ fn without_url_secrets(text: String) -> String {
     shown + rest
 }
 
+/// For code that has `std::io::Result`. The error itself is inside: `io_error.downcast::<Error>()`.
+impl From<Error> for std::io::Error {
+    fn from(error: Error) -> Self {
+        use std::io::ErrorKind as Io;
+        let cause = error
+            .source()
+            .and_then(|cause| cause.downcast_ref::<Self>());
+        let kind = match (cause, error.kind()) {
+            (Some(cause), _) => cause.kind(),
+            (None, ErrorKind::NotFound) => Io::NotFound,
+            (None, ErrorKind::InvalidInput) => Io::InvalidInput,
+            (None, ErrorKind::Timeout) => Io::TimedOut,
+            _ => Io::Other,
+        };
+        Self::new(kind, error)
+    }
+}
+
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.source.as_deref().map(|source| source as _)
@@ -640,6 +658,18 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_io_error_made_of_it_has_the_kind_of_its_cause_and_gives_it_back() {
+        use std::io::{Error as IoError, ErrorKind as IoKind};
+        let full = IoError::from(IoKind::StorageFull);
+        let error = Error::new(ErrorKind::Io, "cannot write").with_source(full);
+        let io = IoError::from(error);
+        assert_eq!(io.kind(), IoKind::StorageFull);
+        assert_eq!(io.downcast::<Error>().unwrap().kind(), ErrorKind::Io);
+        let slow = Error::new(ErrorKind::Timeout, "no answer");
+        assert_eq!(IoError::from(slow).kind(), IoKind::TimedOut);
+    }
 
     fn body(text: &str) -> (Option<String>, Option<String>) {
         read_body(text.as_bytes())

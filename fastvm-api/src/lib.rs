@@ -47,6 +47,7 @@
 //! - `spec`: the document itself, as `fastvm_api::SPEC`.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod call;
 mod client;

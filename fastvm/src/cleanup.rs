@@ -50,7 +50,8 @@ impl Leftover {
 /// Sees to it that a VM or snapshot does not outlive this value.
 ///
 /// Dropping it deletes that in a task of the runtime that it was made in, or on a thread when that
-/// runtime ends.
+/// runtime ends. Where there is none, in a program without async code, the feature `blocking` deletes
+/// it then and there.
 #[derive(Debug)]
 pub(crate) struct DeleteOnDrop {
     leftover: Option<(Client, Leftover)>,
@@ -96,9 +97,16 @@ impl DeleteOnDrop {
 impl Drop for DeleteOnDrop {
     fn drop(&mut self) {
         let runtime = Handle::try_current().ok().or_else(|| self.runtime.take());
-        if let (Some((api, leftover)), Some(runtime)) = (self.leftover.take(), runtime) {
-            // Nobody is left to be told of a failure.
-            drop(runtime.spawn(delete_in_any_case(api, leftover)));
+        let Some((api, leftover)) = self.leftover.take() else {
+            return;
+        };
+        // Nobody is left to be told of a failure.
+        match runtime {
+            Some(runtime) => drop(runtime.spawn(delete_in_any_case(api, leftover))),
+            #[cfg(feature = "blocking")]
+            None => drop(crate::blocking::drive(delete(api, leftover))),
+            #[cfg(not(feature = "blocking"))]
+            None => drop((api, leftover)),
         }
     }
 }

@@ -60,7 +60,7 @@ impl fmt::Debug for Settings {
 
 /// What an attempt goes through.
 pub(crate) enum Wire {
-    Sockets(Connections),
+    Sockets(Box<Connections>),
     /// What the program brought along, such as a fake.
     Given(Arc<dyn Transport>),
 }
@@ -69,9 +69,11 @@ impl Wire {
     async fn send(&self, request: Request, call: &CallInfo) -> Result<Response> {
         let client = match self {
             Self::Given(transport) => return transport.send(request, call).await,
-            Self::Sockets(connections) if call.operation().is_streamed => &connections.streams,
-            Self::Sockets(connections) if call.operation().is_limited => &connections.calls,
-            Self::Sockets(connections) => &connections.commands,
+            Self::Sockets(connections) if call.operation().is_streamed => {
+                &connections.here()?.streams
+            }
+            Self::Sockets(connections) if call.operation().is_limited => &connections.here()?.calls,
+            Self::Sockets(connections) => &connections.here()?.commands,
         };
         client.execute(request).await.map_err(broken)
     }
@@ -113,7 +115,7 @@ impl Connector {
         let connections = wire.anew()?;
         let http = connections.calls.clone();
         let (key, settings) = (connector.key.clone(), connector.settings.clone());
-        let connector = Self::new(key, Wire::Sockets(connections), settings);
+        let connector = Self::new(key, Wire::Sockets(Box::new(connections)), settings);
         Ok(fastvm_api::Client::new(
             api.base_url(),
             http,

@@ -18,6 +18,8 @@ use crate::vm::Vm;
 ///   which tries for up to 30 s. If the runtime ends before that, be it that `#[tokio::main]` returns,
 ///   its end is held up for the deletion: for up to 5 s, and 10 s for all of a process. `close` is the
 ///   sure way, and the only one that tells of a failure.
+/// - In a program without a runtime, with the feature `blocking`, the drop itself deletes the VM: it
+///   returns when that is done, after up to 30 s.
 /// - A client that is killed, or that calls [`std::process::exit`], deletes nothing. Against that there is
 ///   [`Vm::lease`].
 ///

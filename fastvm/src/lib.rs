@@ -45,10 +45,23 @@
 //! - A stream ends with the command's exit or with an error, never in silence.
 //! - Keys, signed URLs, credentials and environment values are in no error and no `Debug` output.
 //!
+//! The [guide] has what those need who come from TypeScript or Python.
+//!
+//! # Features
+//!
+//! None is on by default.
+//!
+//! - `blocking`: `.call()` in place of `.await`, and iterators in place of streams.
+//! - `console`: `vm.console()`, a terminal in a VM.
+//! - `schemars`: `schemars::JsonSchema` for every request and answer type.
+//!
 //! To try it without an account, point it at the local server: `cargo run -p fastvm-local`.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod cleanup;
 mod client;
 mod command;
@@ -60,6 +73,7 @@ mod exec;
 mod firewall;
 mod fs;
 mod guard;
+pub mod guide;
 mod idle;
 mod images;
 mod launch;

@@ -79,9 +79,25 @@ pub(crate) struct Connections {
     pub(crate) streams: reqwest::Client,
     network: Network,
     base_url: Url,
+    #[cfg(feature = "blocking")]
+    blocking: std::sync::OnceLock<Box<Connections>>,
 }
 
 impl Connections {
+    /// Those for whoever calls. A connection is served by the runtime that opened it, and a blocking
+    /// call must not wait on one whose runtime it holds up: it has some of its own, from the first on.
+    pub(crate) fn here(&self) -> Result<&Self> {
+        #[cfg(feature = "blocking")]
+        if crate::blocking::is_current() {
+            if let Some(connections) = self.blocking.get() {
+                return Ok(connections);
+            }
+            let connections = Box::new(self.anew()?);
+            return Ok(self.blocking.get_or_init(|| connections));
+        }
+        Ok(self)
+    }
+
     /// Others that are set up alike, for another runtime.
     pub(crate) fn anew(&self) -> Result<Self> {
         self.network.connect(&self.base_url)
@@ -109,6 +125,8 @@ impl Network {
             streams: build(streams)?,
             network: self.clone(),
             base_url: base_url.clone(),
+            #[cfg(feature = "blocking")]
+            blocking: std::sync::OnceLock::new(),
         })
     }
 

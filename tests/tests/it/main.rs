@@ -1,5 +1,6 @@
 //! The integration tests: one binary, so that it is linked once.
 
+mod blocking;
 mod calls;
 mod command;
 mod commands;
@@ -16,6 +17,7 @@ mod images;
 mod launch;
 mod lease;
 mod many;
+mod migration;
 mod once;
 mod ports;
 mod scale;
