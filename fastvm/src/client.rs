@@ -564,7 +564,10 @@ impl ClientBuilder {
             Some(transport) => (request_builder()?, Wire::Given(transport)),
             None => {
                 let connections = self.network.connect(&base_url)?;
-                (connections.calls.clone(), Wire::Sockets(Box::new(connections)))
+                (
+                    connections.calls.clone(),
+                    Wire::Sockets(Box::new(connections)),
+                )
             }
         };
         let connector = Connector::new(key, wire, self.settings);
