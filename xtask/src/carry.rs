@@ -15,11 +15,10 @@ const DATA: &[&str] = &["example", "examples", "default", "enum"];
 
 /// `theirs` with the extensions of `ours` wherever it has none of its own.
 pub fn carry(ours: &Value, mut theirs: Value) -> Result<Value> {
-    each_operation(&mut theirs, &mut |path, _, operation| {
+    each_operation(&mut theirs, &mut |_, _, operation| {
         if let Some(known) = text(operation, "operationId").and_then(|id| by_id(ours, id)) {
             carry_node(ours, known, operation)?;
         }
-        let _ = path;
         Ok(())
     })?;
     let (known, shared) = (ours.get("components"), theirs.get_mut("components"));
