@@ -3,6 +3,7 @@
 mod event;
 mod lines;
 mod output;
+mod read_ahead;
 
 use std::fmt;
 use std::pin::Pin;
@@ -23,6 +24,7 @@ pub use lines::{Line, LineSource, Lines};
 pub use output::{IncompleteOutput, StreamOutput};
 
 use event::Decoder;
+use read_ahead::{Piece, ReadAhead};
 
 /// A command to stream: `vm.stream(..)`. See [`Vms::stream`](crate::Vms::stream).
 #[derive(Debug)]
@@ -96,7 +98,6 @@ impl IntoFuture for Stream {
 ///
 /// Dropping the stream closes its connection; the command runs on to its exit or its timeout.
 pub struct ExecStream {
-    body: ByteStream,
     decoder: Decoder,
     api: Client,
     vm_id: String,
@@ -104,12 +105,14 @@ pub struct ExecStream {
     watch: Option<Watch>,
     /// Data came since the body was last waited for.
     is_fresh: bool,
+    /// What was taken of the body last, empty again: its room is used anew.
+    pieces: Vec<Piece>,
 }
 
 enum State {
-    Running,
-    /// The body ended cleanly; what it brought is still being read.
-    Closed,
+    Running(ReadAhead),
+    /// The body has ended, cleanly or by an error; what it brought is still being read.
+    Closed(Option<reqwest::Error>),
     /// The connection broke off, and the VM is asked about it.
     Broken(Pin<Box<dyn Future<Output = Error> + Send>>),
     Ended,
@@ -118,13 +121,13 @@ enum State {
 impl ExecStream {
     fn new(body: ByteStream, api: Client, vm_id: String, watch: Option<Watch>) -> Self {
         Self {
-            body,
             decoder: Decoder::default(),
             api,
             vm_id,
-            state: State::Running,
+            state: State::Running(ReadAhead::new(body)),
             watch,
             is_fresh: false,
+            pieces: Vec::new(),
         }
     }
 
@@ -186,23 +189,31 @@ impl ExecStream {
         watch.poll_gone(context)
     }
 
-    /// The exit was reported. The end of the body is most often there already; seeing it lets the
-    /// connection serve the next stream.
-    fn finish(&mut self, context: &mut Context<'_>) {
-        if let State::Running = self.state {
-            let _ = self.body.as_mut().poll_next(context);
+    /// The exit was reported. With the end of its body, the connection can serve the next stream.
+    fn finish(&mut self) {
+        if let State::Running(body) = std::mem::replace(&mut self.state, State::Ended) {
+            body.let_end();
         }
-        self.state = State::Ended;
     }
 
     /// The connection ended and the command's exit did not come.
-    fn break_off(&mut self, error: Error) {
-        self.state = if self.watch.is_some() {
-            let explained = explained(self.api.clone(), self.vm_id.clone(), error);
-            State::Broken(Box::pin(explained))
-        } else {
-            State::Broken(Box::pin(std::future::ready(error)))
+    fn break_off(&mut self, broken: Option<reqwest::Error>) {
+        let error = match broken {
+            Some(broken) => {
+                let message =
+                    "the connection broke before the command's exit was reported: it may still run";
+                Error::new(ErrorKind::Stream, message).with_source(broken.without_url())
+            }
+            None => {
+                let message =
+                    "the stream ended before the command's exit was reported: it may still run";
+                Error::new(ErrorKind::Stream, message)
+            }
         };
+        self.state = State::Broken(match self.watch {
+            Some(_) => Box::pin(explained(self.api.clone(), self.vm_id.clone(), error)),
+            None => Box::pin(std::future::ready(error)),
+        });
     }
 
     fn end(&mut self, error: Error) -> Poll<Option<Result<ExecEvent>>> {
@@ -212,22 +223,23 @@ impl ExecStream {
         Poll::Ready(Some(Err(error)))
     }
 
+    /// Brings what has come to the decoder.
     fn poll_body(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
-        let Poll::Ready(chunk) = self.body.as_mut().poll_next(context) else {
-            return self.poll_gone(context).map(Err);
+        let State::Running(body) = &mut self.state else {
+            return Poll::Ready(Ok(()));
         };
+        if body.poll_take(context, &mut self.pieces).is_pending() {
+            return self.poll_gone(context).map(Err);
+        }
         self.is_fresh = true;
-        match chunk {
-            Some(Ok(chunk)) => self.decoder.push(chunk),
-            Some(Err(error)) => {
-                let message =
-                    "the connection broke before the command's exit was reported: it may still run";
-                let error = error.without_url();
-                self.break_off(Error::new(ErrorKind::Stream, message).with_source(error));
-            }
-            None => {
-                self.decoder.close();
-                self.state = State::Closed;
+        if self.pieces.is_empty() {
+            self.decoder.close();
+            self.state = State::Closed(None);
+        }
+        for piece in self.pieces.drain(..) {
+            match piece {
+                Ok(bytes) => self.decoder.push(bytes),
+                Err(error) => self.state = State::Closed(Some(error)),
             }
         }
         Poll::Ready(Ok(()))
@@ -240,7 +252,7 @@ impl futures_core::Stream for ExecStream {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
             match &mut self.state {
-                State::Running | State::Closed => {}
+                State::Running(_) | State::Closed(_) => {}
                 State::Broken(explained) => {
                     let error = ready!(explained.as_mut().poll(context));
                     return self.end(error);
@@ -250,17 +262,16 @@ impl futures_core::Stream for ExecStream {
             match self.decoder.next() {
                 Ok(Some(event)) => {
                     if let ExecEvent::Exit(_) = event {
-                        self.finish(context);
+                        self.finish();
                     }
                     return Poll::Ready(Some(Ok(event)));
                 }
                 Ok(None) => {}
                 Err(error) => return self.end(error),
             }
-            if let State::Closed = self.state {
-                let message =
-                    "the stream ended before the command's exit was reported: it may still run";
-                self.break_off(Error::new(ErrorKind::Stream, message));
+            if let State::Closed(broken) = &mut self.state {
+                let broken = broken.take();
+                self.break_off(broken);
                 continue;
             }
             if let Err(gone) = ready!(self.poll_body(context)) {
