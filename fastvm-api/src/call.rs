@@ -165,6 +165,11 @@ impl CallOptions {
         options
     }
 
+    /// Whether none is set.
+    pub fn is_default(&self) -> bool {
+        self.request_timeout.is_none() && self.max_retries.is_none() && self.headers.is_empty()
+    }
+
     /// How often it may be repeated, if that is set.
     pub fn retries(&self) -> Option<u32> {
         self.max_retries

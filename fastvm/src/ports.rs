@@ -6,13 +6,12 @@ use fastvm_api::{CallInfo, CallOptions, Client, Error, ErrorKind, Operation, Pen
 use http::header::HOST;
 use http::{HeaderValue, Method};
 use reqwest::{Request, Url};
-use tokio::time::Instant;
 
 use crate::connector::Connector;
 use crate::exec::{CommandLine, Run};
 use crate::idle::watched;
-use crate::launch::poll_pause;
 use crate::network::is_loopback;
+use crate::poll::{Step, Wait};
 use crate::vm::Vm;
 
 const LONGEST_NAME: usize = 29;
@@ -132,7 +131,7 @@ impl Vm {
             api: self.client().clone(),
             vm_id: self.id.clone(),
             port,
-            timeout: DEFAULT_TIMEOUT,
+            wait: default_wait(),
         }
     }
 
@@ -160,7 +159,7 @@ impl Vm {
             vm_id: self.id.clone(),
             service: service.into(),
             path: path.into(),
-            timeout: DEFAULT_TIMEOUT,
+            wait: default_wait(),
         }
     }
 }
@@ -224,13 +223,13 @@ pub struct WaitForPort {
     api: Client,
     vm_id: String,
     port: u16,
-    timeout: Duration,
+    wait: Wait,
 }
 
 impl WaitForPort {
     /// How long to wait; 60 s by default.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.wait.timeout = timeout;
         self
     }
 
@@ -239,10 +238,11 @@ impl WaitForPort {
             return Err(refused(&self.vm_id, "nothing ever listens on port 0"));
         }
         let what = format!("nothing listens on port {}", self.port);
-        until(&self.vm_id, &what, self.timeout, || self.ask()).await
+        let waited = self.wait.until(None, || what, || self.ask()).await;
+        waited.map_err(|error| error.with_vm_id(&self.vm_id))
     }
 
-    async fn ask(&self) -> Result<(), NotYet> {
+    async fn ask(&self) -> Step<()> {
         let port = format!("{:04X}", self.port);
         let command = CommandLine::from(["sh", "-c", IS_LISTENED_ON, "sh", &port]);
         let asking = Run::new(&self.api, self.vm_id.clone(), command)
@@ -250,14 +250,14 @@ impl WaitForPort {
             .request_timeout(2 * ANSWER_WITHIN);
         let out = match asking.await {
             Ok(out) => out,
-            Err(error) if error.is_transient() => return Err(NotYet::Later(Some(error))),
-            Err(error) => return Err(NotYet::Never(error)),
+            Err(error) if error.is_transient() => return Step::Wait(Some(error)),
+            Err(error) => return Step::Failed(error),
         };
         let is_unanswered = out.exit_code == 1 || out.timed_out;
         match out.ensure_success() {
-            Ok(_) => Ok(()),
-            Err(_) if is_unanswered => Err(NotYet::Later(None)),
-            Err(error) => Err(NotYet::Never(error)),
+            Ok(_) => Step::Done(()),
+            Err(_) if is_unanswered => Step::Wait(None),
+            Err(error) => Step::Failed(error),
         }
     }
 }
@@ -279,13 +279,13 @@ pub struct WaitForHttp {
     vm_id: String,
     service: String,
     path: String,
-    timeout: Duration,
+    wait: Wait,
 }
 
 impl WaitForHttp {
     /// How long to wait; 60 s by default.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.wait.timeout = timeout;
         self
     }
 
@@ -299,8 +299,7 @@ impl WaitForHttp {
             self.service,
             self.path_without_query()
         );
-        let waiting =
-            async move { until(&self.vm_id, &what, self.timeout, || self.ask(&probe)).await };
+        let waiting = async move { self.wait.until(None, || what, || self.ask(&probe)).await };
         watched(&api, &vm_id, idle_check, Box::pin(waiting)).await
     }
 
@@ -342,7 +341,7 @@ impl WaitForHttp {
         }
     }
 
-    async fn ask(&self, probe: &Request) -> Result<(), NotYet> {
+    async fn ask(&self, probe: &Request) -> Step<()> {
         let options = CallOptions::default()
             .request_timeout(ANSWER_WITHIN)
             .max_retries(0);
@@ -350,11 +349,13 @@ impl WaitForHttp {
             .with_options(&options)
             .with_vm_id(&self.vm_id);
         // It has no body: it can be had again and again.
-        let request = probe.try_clone().ok_or(NotYet::Later(None))?;
+        let Some(request) = probe.try_clone() else {
+            return Step::Wait(None);
+        };
         match self.api.send(request, &call).await {
-            Ok(_) => Ok(()),
-            Err(error) if error.status().is_some_and(|it| it.is_redirection()) => Ok(()),
-            Err(error) => Err(NotYet::Later(Some(error))),
+            Ok(_) => Step::Done(()),
+            Err(error) if error.status().is_some_and(|it| it.is_redirection()) => Step::Done(()),
+            Err(error) => Step::Wait(Some(error)),
         }
     }
 
@@ -374,39 +375,11 @@ impl IntoFuture for WaitForHttp {
     }
 }
 
-/// Why something is not ready.
-enum NotYet {
-    /// It may become so; with the error that stood in the way, if there was one.
-    Later(Option<Error>),
-    /// No other question will change that.
-    Never(Error),
-}
-
-/// Asks until the answer is yes, time is over, or no yes can be hoped for. `what` says what is wrong
-/// until then.
-async fn until<F>(vm_id: &str, what: &str, timeout: Duration, ask: impl Fn() -> F) -> Result<()>
-where
-    F: Future<Output = Result<(), NotYet>>,
-{
-    let start = Instant::now();
-    let mut last_error = None;
-    loop {
-        let left = timeout.saturating_sub(start.elapsed());
-        match tokio::time::timeout(left, ask()).await {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(NotYet::Never(error))) => return Err(error),
-            Ok(Err(NotYet::Later(error))) => last_error = error,
-            Err(_) => {
-                let message = format!("{what} after {timeout:?}: wait longer with `.timeout(..)`");
-                let error = Error::new(ErrorKind::NotReady, message).with_vm_id(vm_id);
-                return Err(match last_error {
-                    Some(cause) => error.with_source(cause),
-                    None => error,
-                });
-            }
-        }
-        let left = timeout.saturating_sub(start.elapsed());
-        tokio::time::sleep(poll_pause(start.elapsed(), LONGEST_PAUSE).min(left)).await;
+fn default_wait() -> Wait {
+    Wait {
+        poll_interval: LONGEST_PAUSE,
+        timeout: DEFAULT_TIMEOUT,
+        setter: "timeout",
     }
 }
 

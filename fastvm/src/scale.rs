@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::cleanup::DeleteOnDrop;
-use crate::launch::{Launch, Wait, wait_setters};
+use crate::launch::Launch;
+use crate::poll::{Wait, wait_setters};
 use crate::snapshot::Passing;
 use crate::vm::Vm;
 use crate::vms::Vms;

@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use fastvm_api::types::{self, SnapshotStatus};
 use fastvm_api::{Client, Error, ErrorKind, Outcome, Pending, Result, snapshots};
-use tokio::time::Instant;
 use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::cleanup::{DeleteOnDrop, Leftover};
-use crate::launch::{Wait, is_final, wait_setters};
+use crate::poll::{Step, Wait, wait_setters};
 use crate::vm::Vm;
 
 /// The pauses before each look for a snapshot whose answer was lost.
@@ -101,30 +100,28 @@ impl IntoFuture for TakeSnapshot {
 /// Polls until the snapshot is ready. One that has failed is deleted.
 async fn until_ready(
     api: &Client,
-    mut snapshot: types::Snapshot,
+    snapshot: types::Snapshot,
     wait: &Wait,
 ) -> Result<types::Snapshot> {
-    let start = Instant::now();
-    let mut last_error = None;
-    loop {
-        match snapshot.status {
-            SnapshotStatus::Ready => return Ok(snapshot),
-            SnapshotStatus::Error => return Err(failed(api, snapshot).await),
-            // One that this version does not know counts as on its way.
-            _ => {}
+    let (id, vm_id) = (snapshot.id.clone(), snapshot.vm_id.clone());
+    let late = || format!("the snapshot {id} is not ready");
+    let known = judge(api, snapshot).await;
+    let ask = || async {
+        match api.snapshots().retrieve(&id).await {
+            Ok(snapshot) => judge(api, snapshot).await,
+            Err(error) => Step::of(Err(error), Step::Done),
         }
-        tokio::time::sleep(wait.pause(start.elapsed())).await;
-        let left = wait.timeout.saturating_sub(start.elapsed());
-        if left.is_zero() {
-            return Err(not_ready(&snapshot, wait.timeout, last_error));
-        }
-        match tokio::time::timeout(left, api.snapshots().retrieve(&snapshot.id)).await {
-            Ok(Ok(found)) => snapshot = found,
-            Ok(Err(error)) if is_final(&error) => return Err(error.with_vm_id(snapshot.vm_id)),
-            // A fault that outlasted the call's own retries may still pass.
-            Ok(Err(error)) => last_error = Some(error),
-            Err(_) => return Err(not_ready(&snapshot, wait.timeout, last_error)),
-        }
+    };
+    let waited = wait.until(Some(known), late, ask).await;
+    waited.map_err(|error| error.with_vm_id(vm_id))
+}
+
+async fn judge(api: &Client, snapshot: types::Snapshot) -> Step<types::Snapshot> {
+    match snapshot.status {
+        SnapshotStatus::Ready => Step::Done(snapshot),
+        SnapshotStatus::Error => Step::Failed(failed(api, snapshot).await),
+        // One that this version does not know counts as on its way.
+        _ => Step::Wait(None),
     }
 }
 
@@ -137,18 +134,6 @@ async fn failed(api: &Client, snapshot: types::Snapshot) -> Error {
     };
     let message = format!("the snapshot {id} ended as `error`: take another{left}");
     Error::new(ErrorKind::Snapshot, message).with_vm_id(snapshot.vm_id)
-}
-
-fn not_ready(snapshot: &types::Snapshot, timeout: Duration, cause: Option<Error>) -> Error {
-    let message = format!(
-        "the snapshot {} is not ready after {timeout:?}: wait longer with `.wait_timeout(..)`",
-        snapshot.id
-    );
-    let error = Error::new(ErrorKind::NotReady, message).with_vm_id(&snapshot.vm_id);
-    match cause {
-        Some(cause) => error.with_source(cause),
-        None => error,
-    }
 }
 
 /// A snapshot that is ready, and is deleted when this goes if it was taken for this alone.

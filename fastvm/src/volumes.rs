@@ -4,9 +4,8 @@ use std::ops::Deref;
 
 use fastvm_api::types::{self, AccessMode, MountStatus, VmStatus, VolumeStatus};
 use fastvm_api::{Client, Error, ErrorKind, Outcome, Pending, ResponseValue, Result};
-use tokio::time::Instant;
 
-use crate::launch::{Wait, is_final, wait_setters};
+use crate::poll::{Step, Wait, wait_setters};
 use crate::vm::Vm;
 
 /// The calls on volumes: `client.volumes()`.
@@ -276,11 +275,7 @@ impl AttachVolume {
             return Err(Error::new(ErrorKind::InvalidInput, message));
         }
         let item = self.request.await?;
-        match mounted(item.clone(), None) {
-            Step::Wait => poll_mount(&self.api, &self.wait, &self.vm_id, item).await,
-            Step::Done(item) => Ok(item),
-            Step::Failed(error) => Err(error.with_vm_id(&self.vm_id)),
-        }
+        poll_mount(&self.api, &self.wait, &self.vm_id, item).await
     }
 }
 
@@ -290,55 +285,6 @@ impl IntoFuture for AttachVolume {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.run())
-    }
-}
-
-/// What a poll has found.
-enum Step<T> {
-    Done(T),
-    Wait,
-    Failed(Error),
-}
-
-/// Polls until a step ends it. `late` says what is not ready when time runs out.
-async fn poll<A, T>(
-    wait: &Wait,
-    late: &str,
-    ask: impl Fn() -> Pending<A>,
-    judge: impl Fn(A) -> Step<T>,
-) -> Result<T> {
-    let start = Instant::now();
-    let mut last_error = None;
-    loop {
-        let left = wait.timeout.saturating_sub(start.elapsed());
-        match tokio::time::timeout(left, ask()).await {
-            Ok(Ok(answer)) => match judge(answer) {
-                Step::Done(found) => return Ok(found),
-                Step::Failed(error) => return Err(error),
-                Step::Wait => {}
-            },
-            Ok(Err(error)) if is_final(&error) => return Err(error),
-            // A fault that outlasted the call's own retries may still pass before the deadline.
-            Ok(Err(error)) => last_error = Some(error),
-            Err(_) => return Err(not_ready(wait, late, last_error)),
-        }
-        let pause = wait.pause(start.elapsed());
-        if pause.is_zero() {
-            return Err(not_ready(wait, late, last_error));
-        }
-        tokio::time::sleep(pause).await;
-    }
-}
-
-fn not_ready(wait: &Wait, late: &str, cause: Option<Error>) -> Error {
-    let message = format!(
-        "{late} after {:?}: wait longer with `.wait_timeout(..)`",
-        wait.timeout
-    );
-    let error = Error::new(ErrorKind::NotReady, message);
-    match cause {
-        Some(cause) => error.with_source(cause),
-        None => error,
     }
 }
 
@@ -361,20 +307,9 @@ async fn poll_volume(
     id: &str,
     known: Option<types::Volume>,
 ) -> Result<types::Volume> {
-    match known.map(ready) {
-        Some(Step::Done(volume)) => return Ok(volume),
-        Some(Step::Failed(error)) => return Err(error),
-        Some(Step::Wait) => tokio::time::sleep(wait.pause(std::time::Duration::ZERO)).await,
-        None => {}
-    }
-    let late = format!("the volume {id} is not ready");
-    poll(
-        wait,
-        &late,
-        || api.volumes().retrieve(id).into_future(),
-        ready,
-    )
-    .await
+    let late = || format!("the volume {id} is not ready");
+    let ask = || async { Step::of(api.volumes().retrieve(id).await, ready) };
+    wait.until(known.map(ready), late, ask).await
 }
 
 /// An unknown status counts as in transition.
@@ -386,7 +321,7 @@ fn ready(volume: types::Volume) -> Step<types::Volume> {
             let message = format!("the volume {} is being deleted", volume.id);
             Step::Failed(Error::new(ErrorKind::Gone, message))
         }
-        _ => Step::Wait,
+        _ => Step::Wait(None),
     }
 }
 
@@ -396,9 +331,8 @@ async fn poll_mount(
     vm_id: &str,
     item: types::VolumeAttachmentItem,
 ) -> Result<types::VolumeAttachmentItem> {
-    let volume_id = item.volume_id;
-    let late = format!("the volume {volume_id} is not mounted");
-    let ask = || api.vms().retrieve(vm_id).into_future();
+    let volume_id = item.volume_id.clone();
+    let late = || format!("the volume {volume_id} is not mounted");
     let judge = |vm: types::Vm| {
         let mut items = vm.volumes.into_iter();
         match items.find(|item| item.volume_id == volume_id) {
@@ -409,7 +343,8 @@ async fn poll_mount(
             }
         }
     };
-    let item = poll(wait, &late, ask, judge).await;
+    let ask = || async { Step::of(api.vms().retrieve(vm_id).await, judge) };
+    let item = wait.until(Some(mounted(item, None)), late, ask).await;
     item.map_err(|error| error.with_vm_id(vm_id))
 }
 
@@ -429,7 +364,7 @@ fn mounted(
             Step::Failed(Error::new(ErrorKind::NotReady, message))
         }
         (_, Some(VmStatus::Paused | VmStatus::Pausing)) => Step::Done(item),
-        _ => Step::Wait,
+        _ => Step::Wait(None),
     }
 }
 

@@ -20,7 +20,7 @@ use tracing::Instrument;
 use super::context::Context;
 use crate::cleanup::{DeleteOnDrop, Leftover};
 use crate::connector::storage_request;
-use crate::launch::{is_final, poll_pause};
+use crate::poll::{is_final, poll_pause};
 
 static PUT_CONTEXT: Operation = Operation::storage("upload of the build context", "PUT");
 

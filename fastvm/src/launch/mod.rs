@@ -1,6 +1,7 @@
 //! Launching a VM, so that none is left behind.
 
 mod adopt;
+mod turns;
 mod wait;
 
 use std::collections::BTreeMap;
@@ -11,11 +12,13 @@ use fastvm_api::{CallOptions, Cleanup, Client, Error, ErrorKind, Pending, Respon
 use adopt::Arrival;
 pub use adopt::LAUNCH_ID_KEY;
 use tokio_util::sync::CancellationToken;
+pub(crate) use turns::Turns;
 pub use wait::WaitForVmReady;
-pub(crate) use wait::{Wait, is_final, poll_pause, wait_setters};
+use wait::until_running;
 
 use crate::cleanup::DeleteOnDrop;
 use crate::lease::LeasedLaunch;
+use crate::poll::{Wait, wait_setters};
 use crate::vm::Vm;
 
 /// A launch or restore: `client.vms().launch("c1m2")`, `client.vms().restore("snp_…")`.
@@ -146,7 +149,7 @@ impl Launch {
             let id = vm.id.clone();
             // The options of the launch are for its own request, which may take long.
             let calls = CallOptions::default();
-            let running = self.wait.until_running(&self.api, &id, Some(vm), &calls);
+            let running = until_running(&self.wait, &self.api, &id, Some(vm), &calls);
             let running = stop.run_until_cancelled(running).await;
             vm = match running.unwrap_or_else(|| Err(stopped(&id))) {
                 Ok(vm) => vm,

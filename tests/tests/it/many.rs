@@ -38,6 +38,53 @@ async fn many_launches_give_their_vms_in_order_and_no_more_than_allowed_at_a_tim
 }
 
 #[tokio::test]
+async fn many_launches_that_wait_poll_no_more_than_twenty_times_a_second_in_all() {
+    const MANY: usize = 40;
+    let boot = Duration::from_secs(2);
+    let world = World::with_boot_delay(boot).await;
+    let polls = [count(&world, "getVm"), count(&world, "listVms")];
+    let launch = world.client.vms().launch("c1m2");
+    let many = world.client.vms().launch_many(MANY, |_| launch.clone());
+    let begin = std::time::Instant::now();
+    let launched = many.concurrency(MANY).all_or_nothing().await.unwrap();
+    let seconds = begin.elapsed().as_secs_f64();
+    assert!(launched.iter().all(|vm| vm.status == "running"));
+    let asked: u64 = polls
+        .map(|fault| world.server.faults().fired(fault))
+        .iter()
+        .sum();
+    // Six at once, the others fourteen a second.
+    assert!(
+        asked as f64 <= 7.0 + 14.0 * seconds,
+        "{asked} polls in {seconds} s"
+    );
+}
+
+#[tokio::test]
+async fn launches_need_no_list_to_be_waited_for() {
+    let world = World::with_boot_delay(Duration::from_millis(300)).await;
+    let refused = Fault::status(403).on("listVms");
+    world.server.faults().add(refused).unwrap();
+    let launch = world.client.vms().launch("c1m2");
+    let many = world.client.vms().launch_many(5, |_| launch.clone());
+    assert_eq!(many.all_or_nothing().await.unwrap().len(), 5);
+}
+
+#[tokio::test]
+async fn a_poll_that_stalls_holds_up_no_other_launch_for_long() {
+    let world = World::with_boot_delay(Duration::from_millis(300)).await;
+    let stall = Fault::stall().on("getVm").times(1);
+    let stall = world.server.faults().add(stall).unwrap();
+    let launch = world.client.vms().launch("c1m2");
+    let stalled = tokio::spawn(launch.clone().into_future());
+    fired(&world, stall).await;
+    let begin = std::time::Instant::now();
+    launch.await.unwrap();
+    assert!(begin.elapsed() < Duration::from_secs(5));
+    stalled.abort();
+}
+
+#[tokio::test]
 async fn a_launch_that_fails_in_the_middle_leaves_the_others_alone() {
     let world = World::start().await;
     let refused = Fault::status(429).on("launchVm").after(1).times(1);
