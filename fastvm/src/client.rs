@@ -14,6 +14,7 @@ use crate::launch::WaitForVmReady;
 use crate::network::{Network, ProxyChoice};
 use crate::ports;
 use crate::retry::RetryPolicy;
+use crate::tls;
 use crate::transfer::{Download, DownloadBytes, DownloadTo, Upload};
 use crate::vms::Vms;
 use crate::{Error, ErrorKind, Result, Transport};
@@ -461,6 +462,9 @@ impl ClientBuilder {
     /// own settings. What the client's promises stand on cannot be changed: no redirects, HTTP/1.1
     /// for streams, no repeats below the [retry policy](Self::retry), no time limits but those of
     /// this builder and of the calls. Headers set by default here go to storage, too.
+    ///
+    /// With it reqwest sets TLS up, so that all its settings can be used. It takes the cryptography of
+    /// the process: a process that has not chosen any gets that of this crate's features as its own.
     pub fn http(
         mut self,
         set_up: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync + 'static,
@@ -604,7 +608,8 @@ fn key_header(key: &str) -> Result<HeaderValue> {
 
 /// What builds requests and sends none: needs no certificates.
 fn request_builder() -> Result<reqwest::Client> {
-    let builder = reqwest::Client::builder().no_proxy().tls_certs_only([]);
+    let builder = reqwest::Client::builder().no_proxy();
+    let builder = builder.tls_backend_preconfigured(tls::trusting_nobody()?);
     builder
         .build()
         .map_err(|error| config("requests cannot be built").with_source(error))

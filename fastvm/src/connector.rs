@@ -10,7 +10,8 @@ use reqwest::{Request, Response, Url};
 use tracing::Instrument;
 
 use crate::idle::IdleCheck;
-use crate::network::Connections;
+use crate::launch::Turns;
+use crate::network::{Connections, Lane};
 use crate::retry::{Budget, RetryPolicy};
 use crate::secrets;
 use crate::trace::{self, Trace};
@@ -66,16 +67,24 @@ pub(crate) enum Wire {
 }
 
 impl Wire {
-    async fn send(&self, request: Request, call: &CallInfo) -> Result<Response> {
-        let client = match self {
-            Self::Given(transport) => return transport.send(request, call).await,
-            Self::Sockets(connections) if call.operation().is_streamed => {
-                &connections.here()?.streams
-            }
-            Self::Sockets(connections) if call.operation().is_limited => &connections.here()?.calls,
-            Self::Sockets(connections) => &connections.here()?.commands,
+    /// Sends a request; the lane of a command is taken until its answer is whole.
+    async fn send(&self, request: Request, call: &CallInfo) -> Result<(Response, Option<Lane>)> {
+        let operation = call.operation();
+        let connections = match self {
+            Self::Given(transport) => return Ok((transport.send(request, call).await?, None)),
+            Self::Sockets(connections) => connections.here()?,
         };
-        client.execute(request).await.map_err(broken)
+        let lane = match operation.is_streamed || operation.is_limited {
+            true => None,
+            false => Some(connections.lane()?),
+        };
+        let client = match &lane {
+            Some(lane) => &lane.http,
+            None if operation.is_streamed => &connections.streams,
+            None => &connections.calls,
+        };
+        let response = client.execute(request).await.map_err(broken)?;
+        Ok((response, lane))
     }
 }
 
@@ -84,6 +93,7 @@ pub(crate) struct Connector {
     key: Option<HeaderValue>,
     settings: Settings,
     budget: Budget,
+    turns: Turns,
     wire: Wire,
 }
 
@@ -92,6 +102,7 @@ impl Connector {
         Self {
             key,
             budget: Budget::new(settings.retry.budget),
+            turns: Turns::new(),
             wire,
             settings,
         }
@@ -128,6 +139,11 @@ impl Connector {
         Self::of(api).map_or_else(IdleCheck::default, |connector| {
             connector.settings.idle_check
         })
+    }
+
+    /// Whose turn it is to poll for a VM.
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.turns
     }
 
     /// The domain of services, if the configuration says so.
@@ -191,7 +207,7 @@ impl Connector {
         let limit = call.request_timeout();
         let limit = limit.unwrap_or(self.settings.request_timeout);
         let exchange = async {
-            let response = self.wire.send(request, call).await?;
+            let (response, _) = self.wire.send(request, call).await?;
             match response.status() {
                 StatusCode::SWITCHING_PROTOCOLS => Ok(response),
                 _ => Err(Error::from_response(response, call).await),
@@ -275,7 +291,7 @@ impl Connector {
             // lets the runtime see such closes before a connection is chosen.
             tokio::task::yield_now().await;
         }
-        let response = self.wire.send(request, call).await?;
+        let (response, _lane) = self.wire.send(request, call).await?;
         if !call.operation().is_streamed {
             return buffered(response).await;
         }

@@ -1,15 +1,17 @@
 //! The connections of a client: how its HTTP clients are set up.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fastvm_api::Result;
 use http::HeaderValue;
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Proxy, Url};
+use rustls::ClientConfig;
 
 use crate::client::config;
+use crate::tls;
 
 const USER_AGENT: &str = concat!("fastvm-rust/", env!("CARGO_PKG_VERSION"));
 
@@ -31,6 +33,9 @@ const IDLE_CONNECTION: Duration = Duration::from_secs(30);
 /// Such a command can be lost inside hyper (<https://github.com/hyperium/hyper/issues/4122>): it
 /// gets neither answer nor error, and would be waited for without end.
 const IDLE_CONNECTION_WITHOUT_LIMIT: Duration = Duration::from_secs(4);
+
+/// The fewest requests that a server should take at a time over an HTTP/2 connection (RFC 9113, 6.5.2).
+const MOST_IN_A_LANE: usize = 100;
 
 /// Longer than anything lasts: takes back a limit that a hook has set.
 const NO_LIMIT: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
@@ -72,15 +77,23 @@ impl Default for Network {
 pub(crate) struct Connections {
     /// For calls that are answered as a whole; HTTP/2 where the service offers it.
     pub(crate) calls: reqwest::Client,
-    /// The same for those without a time limit, such as commands.
-    pub(crate) commands: reqwest::Client,
     /// For streams and storage: HTTP/1.1, a connection each, so that one nobody reads holds up
     /// nothing else.
     pub(crate) streams: reqwest::Client,
-    network: Network,
-    base_url: Url,
+    lanes: Mutex<Vec<Lane>>,
+    plan: Plan,
     #[cfg(feature = "blocking")]
     blocking: std::sync::OnceLock<Box<Connections>>,
+}
+
+/// The way of a command, which has no time limit. HTTP/2 sends all requests over one connection, and a
+/// server takes no more than so many at a time over each: beyond that, a command would wait for the
+/// end of another. So commands beyond [`MOST_IN_A_LANE`] get another HTTP client.
+#[derive(Clone)]
+pub(crate) struct Lane {
+    pub(crate) http: reqwest::Client,
+    /// As many of it are there as commands are under way.
+    users: Arc<()>,
 }
 
 impl Connections {
@@ -100,62 +113,117 @@ impl Connections {
 
     /// Others that are set up alike, for another runtime.
     pub(crate) fn anew(&self) -> Result<Self> {
-        self.network.connect(&self.base_url)
+        self.plan.clone().connect()
+    }
+
+    /// The way for a command, taken until it is dropped.
+    pub(crate) fn lane(&self) -> Result<Lane> {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = lanes
+            .iter()
+            .find(|lane| Arc::strong_count(&lane.users) <= MOST_IN_A_LANE);
+        if let Some(lane) = free {
+            return Ok(lane.clone());
+        }
+        let lane = Lane {
+            http: self.plan.commands()?,
+            users: Arc::default(),
+        };
+        lanes.push(lane.clone());
+        Ok(lane)
     }
 }
 
 impl Network {
     pub(crate) fn connect(&self, base_url: &Url) -> Result<Connections> {
-        let buffered = || -> Result<_> {
-            let builder = self.builder(base_url)?;
-            Ok(match self.is_http1_only {
-                true => builder.http1_only(),
-                false => builder,
-            })
+        let tls = match self.hook {
+            Some(_) => None,
+            None => Some(tls::trusting_system(&self.root_certificates)?),
         };
-        let commands = buffered()?.pool_idle_timeout(IDLE_CONNECTION_WITHOUT_LIMIT);
-        // What lies in storage is taken as it is, even if a feature of reqwest that decodes it is
-        // on elsewhere in the program.
-        let streams = self.builder(base_url)?.http1_only();
-        let streams = streams.pool_idle_timeout(IDLE_CONNECTION_WITHOUT_LIMIT);
-        let streams = streams.no_gzip().no_brotli().no_zstd().no_deflate();
+        let (network, base_url) = (self.clone(), base_url.clone());
+        let plan = Plan {
+            network,
+            base_url,
+            tls,
+        };
+        plan.connect()
+    }
+}
+
+/// How the HTTP clients are made.
+#[derive(Clone)]
+struct Plan {
+    network: Network,
+    base_url: Url,
+    /// None where a hook may set it up.
+    tls: Option<ClientConfig>,
+}
+
+impl Plan {
+    fn connect(self) -> Result<Connections> {
         Ok(Connections {
-            calls: build(buffered()?)?,
-            commands: build(commands)?,
-            streams: build(streams)?,
-            network: self.clone(),
-            base_url: base_url.clone(),
+            calls: build(self.builder(self.network.is_http1_only)?)?,
+            streams: self.streams()?,
+            lanes: Mutex::default(),
+            plan: self,
             #[cfg(feature = "blocking")]
             blocking: std::sync::OnceLock::new(),
         })
     }
 
-    fn builder(&self, base_url: &Url) -> Result<reqwest::ClientBuilder> {
+    fn commands(&self) -> Result<reqwest::Client> {
+        let builder = self.builder(self.network.is_http1_only)?;
+        build(builder.pool_idle_timeout(IDLE_CONNECTION_WITHOUT_LIMIT))
+    }
+
+    fn streams(&self) -> Result<reqwest::Client> {
+        let builder = self.builder(true)?;
+        let builder = builder.pool_idle_timeout(IDLE_CONNECTION_WITHOUT_LIMIT);
+        // What lies in storage is taken as it is, even if a feature of reqwest that decodes it is
+        // on elsewhere in the program.
+        build(builder.no_gzip().no_brotli().no_zstd().no_deflate())
+    }
+
+    fn builder(&self, is_http1_only: bool) -> Result<reqwest::ClientBuilder> {
+        let network = &self.network;
         let mut builder = reqwest::Client::builder();
-        if is_loopback(base_url) {
+        if is_loopback(&self.base_url) {
             // A proxy of the environment would look for the address on its own machine.
             builder = builder.no_proxy();
         }
-        if let Some(hook) = &self.hook {
+        if let Some(hook) = &network.hook {
             // What may be repeated, and how long it may take, is known by the operation.
             builder = hook(builder)
                 .retry(reqwest::retry::never())
                 .timeout(NO_LIMIT)
                 .read_timeout(NO_LIMIT);
         }
-        builder = match &self.proxy {
+        builder = match &network.proxy {
             ProxyChoice::Environment => builder,
             ProxyChoice::Never => builder.no_proxy(),
             ProxyChoice::Url(url) => builder.no_proxy().proxy(parse_proxy(url)?),
         };
-        for bytes in &self.root_certificates {
-            builder = builder.tls_certs_merge(parse_certificates(bytes)?);
+        builder = match self.tls.clone() {
+            Some(mut tls) => {
+                if !is_http1_only {
+                    tls.alpn_protocols.push(b"h2".to_vec());
+                }
+                tls.alpn_protocols.push(b"http/1.1".to_vec());
+                builder.tls_backend_preconfigured(tls)
+            }
+            None => {
+                tls::provide_to_process()?;
+                builder.tls_certs_merge(network.certificates()?)
+            }
+        };
+        if is_http1_only {
+            builder = builder.http1_only();
         }
         #[cfg(target_os = "linux")]
         let builder = builder.tcp_user_timeout(UNACKNOWLEDGED);
         Ok(builder
-            .user_agent(self.user_agent()?)
-            .connect_timeout(self.connect_timeout)
+            .user_agent(network.user_agent()?)
+            .connect_timeout(network.connect_timeout)
             .tcp_keepalive(KEEP_ALIVE)
             .tcp_keepalive_interval(KEEP_ALIVE)
             .tcp_keepalive_retries(KEEP_ALIVE_PROBES)
@@ -165,6 +233,21 @@ impl Network {
             .pool_idle_timeout(IDLE_CONNECTION)
             // The API redirects nothing, and a followed redirect would carry the key elsewhere.
             .redirect(Policy::none()))
+    }
+}
+
+impl Network {
+    fn certificates(&self) -> Result<Vec<Certificate>> {
+        let mut certificates = Vec::new();
+        for bytes in &self.root_certificates {
+            for certificate in tls::parse_certificates(bytes)? {
+                let certificate = Certificate::from_der(&certificate);
+                certificates.push(certificate.map_err(|error| {
+                    config("a root certificate cannot be used").with_source(error)
+                })?);
+            }
+        }
+        Ok(certificates)
     }
 
     fn user_agent(&self) -> Result<HeaderValue> {
@@ -215,20 +298,6 @@ fn parse_proxy(url: &str) -> Result<Proxy> {
         return Err(refuse());
     }
     Proxy::all(parsed).map_err(|_| refuse())
-}
-
-fn parse_certificates(bytes: &[u8]) -> Result<Vec<Certificate>> {
-    let is_pem = bytes.trim_ascii_start().starts_with(b"-----BEGIN");
-    let parsed = match is_pem {
-        true => Certificate::from_pem_bundle(bytes),
-        false => Certificate::from_der(bytes).map(|one| vec![one]),
-    };
-    let refuse = || config("a root certificate is neither PEM nor DER");
-    let parsed = parsed.map_err(|error| refuse().with_source(error))?;
-    match parsed.is_empty() || bytes.is_empty() {
-        true => Err(refuse()),
-        false => Ok(parsed),
-    }
 }
 
 pub(crate) fn is_loopback(url: &Url) -> bool {
