@@ -67,12 +67,11 @@ fn provider() -> Result<Arc<CryptoProvider>> {
     })
 }
 
-// Who enables `aws-lc-rs` has asked for it; `ring` may be on only because it is the default.
 fn built_in() -> Option<CryptoProvider> {
-    #[cfg(feature = "aws-lc-rs")]
-    return Some(rustls::crypto::aws_lc_rs::default_provider());
-    #[cfg(all(feature = "ring", not(feature = "aws-lc-rs")))]
+    #[cfg(feature = "ring")]
     return Some(rustls::crypto::ring::default_provider());
+    #[cfg(all(feature = "aws-lc-rs", not(feature = "ring")))]
+    return Some(rustls::crypto::aws_lc_rs::default_provider());
     #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
     None
 }

@@ -10,6 +10,7 @@ use futures_util::TryStreamExt;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 
 use crate::calls::{CHILD, OUTPUT, VM, in_a_process};
@@ -287,6 +288,23 @@ fn what_is_no_certificate_is_refused() {
 }
 
 #[tokio::test]
+async fn the_process_keeps_the_choice_of_its_cryptography() {
+    if std::env::var_os(CHILD).is_none() {
+        let test = "config::the_process_keeps_the_choice_of_its_cryptography";
+        in_a_process(test, &[]).await;
+        return;
+    }
+    let build = || Client::builder().api_key("k").build();
+    build().unwrap();
+    assert!(CryptoProvider::get_default().is_none());
+    // Without a cipher there is no TLS: it shows whose provider is taken.
+    let mut own = ring::default_provider();
+    own.cipher_suites.clear();
+    own.install_default().unwrap();
+    assert_eq!(build().unwrap_err().kind(), ErrorKind::Config);
+}
+
+#[tokio::test]
 async fn calls_speak_http_2_unless_told_otherwise_and_streams_never_do() {
     let service = Private::start().await;
     let trusting = || {
@@ -491,6 +509,7 @@ impl Transport for Forward {
 #[tokio::test]
 async fn files_go_both_ways_over_a_given_transport() {
     let world = World::start().await;
+    let _ = ring::default_provider().install_default();
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let client = Client::builder()
         .api_key(world.server.api_key())
