@@ -31,6 +31,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! Everything begins at [`Client`]: [`vms`](Client::vms) with services, files, volumes and bucket mounts,
+//! [`snapshots`](Client::snapshots), [`snapshot_imports`](Client::snapshot_imports),
+//! [`volumes`](Client::volumes), [`me`](Client::me), [`quotas`](Client::quotas),
+//! [`pricing`](Client::pricing), [`health`](Client::health). The page of each resource lists its calls;
+//! that of a call has its limits, its errors, whether it is safe to send again, and where the crate
+//! `fastvm` has more to offer. [`Error`] is what all of them fail with, [`operations`] a table of them.
+//!
 //! # The shape of the tree
 //!
 //! A call sits at its published place: `client.vms().services().register(id, "web", 8080)`.
@@ -49,11 +56,14 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+// Generated docs link by this name, also where a setter macro puts them into another crate.
+extern crate self as fastvm_api;
+
 mod call;
 mod client;
 mod error;
 #[rustfmt::skip]
-#[allow(clippy::all, unreachable_pub)]
+#[allow(clippy::all, rustdoc::redundant_explicit_links, unreachable_pub)]
 mod generated;
 mod hooks;
 mod patch;

@@ -3,6 +3,7 @@
 //! A program written against FastVM runs against a [`Server`] unchanged: point its client at
 //! [`base_url`](Server::base_url) with [`api_key`](Server::api_key). Commands run for real, files
 //! arrive for real, and nothing leaves the machine. Linux only; elsewhere a server does not start.
+//! For other languages it is a program: `fastvm-local --listen 127.0.0.1:8787 --api-key dev`.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -15,11 +16,29 @@
 //! # }
 //! ```
 //!
+//! A server for each test is cheap: it starts in milliseconds, takes a free port, and ends with all it
+//! started when it is stopped or dropped. [`Server::builder`] sets how long boots take, quotas, folders
+//! for buckets and images, and a state directory that outlives it. What is real in each operation, and
+//! what differs from the cloud, is in the README of the crate.
+//!
 //! # Faults
 //!
 //! For tests of programs: [`Server::faults`] makes requests fail, stall or end early, answers break
 //! and VMs die, when and as often as a [`Fault`] says. From other languages, `POST /_local/faults`
 //! takes the same as JSON.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use fastvm_local::{Fault, Server};
+//!
+//! let server = Server::start().await?;
+//! server.faults().add(Fault::status(503).on("listVms").times(2))?; // two lists fail
+//! server.faults().add(Fault::cut_after_work().on("launchVm"))?; // the VM is there, the answer lost
+//! # server.stop().await;
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # Boots that go wrong
 //!

@@ -3,27 +3,20 @@
 //! `cargo run --example blocking --features blocking` starts a local server inside itself. With
 //! `FASTVM_API_KEY` set it talks to that service (`FASTVM_BASE_URL`, or the FastVM cloud).
 
+mod common;
+
 use std::thread;
 
+use common::{Failure, Service};
 use fastvm::Client;
 use fastvm::blocking::{Call, Iterate};
 
-type Failure = Box<dyn std::error::Error>;
-
 fn main() -> Result<(), Failure> {
-    if std::env::var("FASTVM_API_KEY").is_ok_and(|key| !key.is_empty()) {
-        return work(&Client::from_env()?);
-    }
-    println!("no FASTVM_API_KEY: using a local server\n");
-    // The server is async, and needs a runtime; the client needs none.
+    // A local server is async, and needs a runtime; the client needs none.
     let runtime = tokio::runtime::Runtime::new()?;
-    let server = runtime.block_on(fastvm_local::Server::start())?;
-    let client = Client::builder()
-        .api_key(server.api_key())
-        .base_url(server.base_url())
-        .build()?;
-    let result = work(&client);
-    runtime.block_on(server.stop());
+    let service = runtime.block_on(Service::start())?;
+    let result = work(&service.client);
+    runtime.block_on(service.stop());
     result
 }
 

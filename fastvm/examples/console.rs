@@ -1,12 +1,16 @@
 //! Attaches this terminal to the console of a VM, until its shell ends: of the VM whose id is given,
-//! or else of a new one, which is deleted at the end. The terminal is put back in any case.
+//! or else of a new one, which is deleted at the end. The terminal is put back in any case: after
+//! errors, panics and signals, too.
 //!
 //! ```sh
 //! cargo run -p fastvm --features console --example console [VM id]
 //! ```
 
 #[cfg(unix)]
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+mod common;
+
+#[cfg(unix)]
+fn main() -> Result<(), common::Failure> {
     let runtime = tokio::runtime::Runtime::new()?;
     let outcome = runtime.block_on(unix::run());
     // A read of standard input that waits for a key cannot be cancelled: it is not waited for.
@@ -21,7 +25,6 @@ fn main() {
 
 #[cfg(unix)]
 mod unix {
-    use std::error::Error;
     use std::io;
 
     use fastvm::{Client, Vm};
@@ -30,8 +33,16 @@ mod unix {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::signal::unix::{Signal, SignalKind, signal};
 
-    pub(crate) async fn run() -> Result<(), Box<dyn Error>> {
-        let client = Client::from_env()?;
+    use crate::common::{Failure, Service};
+
+    pub(crate) async fn run() -> Result<(), Failure> {
+        let service = Service::start().await?;
+        let outcome = open(&service.client).await;
+        service.stop().await;
+        outcome
+    }
+
+    async fn open(client: &Client) -> Result<(), Failure> {
         if let Some(id) = std::env::args().nth(1) {
             return attach(&client.vms().retrieve(id).await?).await;
         }
@@ -41,7 +52,7 @@ mod unix {
         outcome
     }
 
-    async fn attach(vm: &Vm) -> Result<(), Box<dyn Error>> {
+    async fn attach(vm: &Vm) -> Result<(), Failure> {
         let (cols, rows) = size()?;
         let mut console = vm.console().size(cols, rows).await?;
         let mut resized = signal(SignalKind::window_change())?;

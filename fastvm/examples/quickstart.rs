@@ -4,32 +4,25 @@
 //! `cargo run --example quickstart` starts a local server inside itself. With `FASTVM_API_KEY` set
 //! it talks to that service (`FASTVM_BASE_URL`, or the FastVM cloud).
 
+mod common;
+
 use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
 
+use common::{Failure, Service};
 use fastvm::{Client, ExecEvent};
 use futures_util::TryStreamExt;
 
-type Failure = Box<dyn std::error::Error>;
-
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
-    if std::env::var("FASTVM_API_KEY").is_ok_and(|key| !key.is_empty()) {
-        return quickstart(Client::from_env()?).await;
-    }
-    println!("no FASTVM_API_KEY: using a local server\n");
-    let server = fastvm_local::Server::start().await?;
-    let client = Client::builder()
-        .api_key(server.api_key())
-        .base_url(server.base_url())
-        .build()?;
-    let result = quickstart(client).await;
-    server.stop().await;
+    let service = Service::start().await?;
+    let result = quickstart(&service.client).await;
+    service.stop().await;
     result
 }
 
-async fn quickstart(client: Client) -> Result<(), Failure> {
+async fn quickstart(client: &Client) -> Result<(), Failure> {
     let start = Instant::now();
     let vm = client
         .vms()
@@ -44,7 +37,7 @@ async fn quickstart(client: Client) -> Result<(), Failure> {
     );
 
     // What was launched is deleted, whatever comes in between.
-    let result = work(&client, &vm).await;
+    let result = work(client, &vm).await;
     let start = Instant::now();
     vm.delete().await?;
     done("deleted", &vm.id, start);

@@ -1,37 +1,56 @@
-//! The FastVM SDK: launch microVMs in a moment, run and stream commands in them, move files in and
-//! out.
+//! The FastVM SDK: launch microVMs, run commands in them, work with their files.
 //!
 //! ```
-//! use fastvm::{Client, ExecEvent};
-//! use futures_util::TryStreamExt;
+//! use fastvm::Client;
+//! use tokio::io::{AsyncBufReadExt, BufReader};
 //!
-//! # async fn example() -> fastvm::Result<()> {
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let server = fastvm_local::Server::start().await?;
+//! # let folder = tempfile::tempdir()?;
+//! # /*
 //! let client = Client::from_env()?; // FASTVM_API_KEY, FASTVM_BASE_URL
-//! let vm = client.vms().launch("c1m2").name("dev").await?; // waits until running
+//! # */
+//! # let client = Client::builder().api_key(server.api_key()).base_url(server.base_url()).build()?;
+//! let vm = client.vms().launch("c1m2").name("dev").await?; // waits until it runs
 //!
-//! vm.upload("./src", "/root/src").await?; // file or folder
-//! let out = vm.run(["ls", "-la", "/root/src"]).await?;
-//! println!("{} {}", out.exit_code, out.stdout);
+//! vm.upload("./src", "/root/src").await?; // a file, or a folder with all in it
+//! vm.fs().write("/root/greeting", "hello\n").await?; // as in tokio::fs
 //!
-//! let mut events = vm.stream("for i in 1 2 3; do echo $i; sleep 1; done").await?; // shell line
-//! while let Some(event) = events.try_next().await? {
-//!     match event {
-//!         ExecEvent::Stdout(bytes) => print!("{}", String::from_utf8_lossy(&bytes)),
-//!         ExecEvent::Stderr(bytes) => eprint!("{}", String::from_utf8_lossy(&bytes)),
-//!         ExecEvent::Exit(exit) => println!("exit {} in {:?}", exit.code, exit.duration),
-//!         _ => {}
-//!     }
+//! let out = vm.command("ls").arg("-l").current_dir("/root/src").output().await?; // as in tokio::process
+//! println!("{}", String::from_utf8_lossy(&out.ensure_success()?.stdout));
+//!
+//! let mut child = vm.shell("for i in 1 2 3; do echo $i; sleep 0.1; done | tee n").spawn().await?;
+//! let mut lines = BufReader::new(child.stdout.take().expect("not taken yet")).lines();
+//! while let Some(line) = lines.next_line().await? {
+//!     println!("{line}"); // as it comes
 //! }
+//! child.wait().await?.ensure_success()?;
+//! assert_eq!(vm.fs().read_to_string("/root/n").await?, "1\n2\n3\n");
+//!
+//! # /*
 //! vm.download("/root/src", "./back").await?;
-//! vm.delete().await?;
+//! # */
+//! # vm.download("/root/src", folder.path().join("back")).await?;
+//! vm.delete().await?; // or `launch(..).await?.into_guard()`, which deletes it in any case
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! [`Client`] is the way in. It derefs to the generated resource tree of [`fastvm_api`], so every
-//! operation of the API is at its published place; `launch`, `restore`, `run`, `stream`, `upload`
-//! and `download` are written by hand on top. Each call that works on a VM takes its id
-//! (`client.vms().run(&id, ..)`) or goes through a handle (`vm.run(..)`).
+//! [`Client`] is the way in, a [`Vm`] what a launch gives. From here:
+//!
+//! - The [guide] goes through it all, a chapter for each job, with what it costs and how it fails:
+//!   begin with [getting started](guide::getting_started). Its table has [every operation](guide::operations).
+//! - [`Vm::command`] and [`Vm::shell`] run commands, [`Vm::fs`] has the files, [`Vm::upload`] and
+//!   [`Vm::download`] move folders. [`Vm::run`] and [`Vm::stream`] are the operation itself.
+//! - [`Vm::expose`], [`Firewall`], [`Vm::snapshot`], [`Vm::fork`], [`Vms::launch_many`],
+//!   [`SnapshotImports::build_dockerfile`], [`Vm::attach_volume`], [`credentials`], [`SshKeys::add_file`].
+//! - Without an account: `cargo run -p fastvm-local` serves the API on a Linux machine, and prints the
+//!   two variables that [`Client::from_env`] reads. See [testing](guide::testing).
+//!
+//! Every operation of the API is at its published place, also those that this crate adds nothing to:
+//! `client.snapshots().list()`, `vm.services().register("web", 8080)`. [`Client`] and [`Vm`] deref to
+//! the generated tree of [`fastvm_api`] for that.
 //!
 //! # What holds everywhere
 //!
@@ -45,8 +64,6 @@
 //! - A stream ends with the command's exit or with an error, never in silence.
 //! - Keys, signed URLs, credentials and environment values are in no error and no `Debug` output.
 //!
-//! The [guide] has what those need who come from TypeScript or Python.
-//!
 //! # Features
 //!
 //! Only `ring` is on by default.
@@ -56,11 +73,12 @@
 //! - `aws-lc-rs`: the same by aws-lc-rs, which has post-quantum key exchange. It is used where `ring` is
 //!   off. Without it, a program that uses reqwest itself, but without TLS, has to install a provider
 //!   of rustls: reqwest knows TLS then, and panics without one.
-//! - `blocking`: `.call()` in place of `.await`, and iterators in place of streams.
-//! - `console`: `vm.console()`, a terminal in a VM.
-//! - `schemars`: `schemars::JsonSchema` for every request and answer type.
-//!
-//! To try it without an account, point it at the local server: `cargo run -p fastvm-local`.
+//! - `blocking`: `.call()` in place of `.await`, and iterators in place of streams, for programs
+//!   without async code: `fastvm::blocking`.
+//! - `console`: `vm.console()`, a terminal in a VM as `AsyncRead + AsyncWrite`. Adds
+//!   `tokio-tungstenite`.
+//! - `schemars`: JSON schemas of every request and answer type, and `fastvm::tools`, the arguments of
+//!   the tools that an agent needs.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -17,6 +17,9 @@ const EXTENSIONS: &[(&str, Form)] = &[
     ("x-fastvm-stream", Form::Place),
     ("x-fastvm-retry", Form::OneOf(&["repeat", "once"])),
     ("x-fastvm-timeout", Form::OneOf(&["server"])),
+    ("x-fastvm-override", Form::Method),
+    ("x-fastvm-stream-override", Form::Method),
+    ("x-fastvm-example", Form::Text),
     ("x-fastvm-type", Form::Text),
     ("x-fastvm-known-values", Form::Texts),
     ("x-fastvm-value-docs", Form::TextMap),
@@ -27,6 +30,7 @@ const EXTENSIONS: &[(&str, Form)] = &[
 
 enum Form {
     Place,
+    Method,
     Text,
     Texts,
     TextMap,
@@ -314,6 +318,10 @@ fn check_extension(key: &str, value: &Value) -> Result<()> {
             value.as_str().is_some_and(is_place),
             "a place like `vms.services.list`, without words that Rust reserves".to_owned(),
         ),
+        Form::Method => (
+            value.as_str().is_some_and(is_method),
+            "a method like `Vms::launch`".to_owned(),
+        ),
         Form::Flag => (value.is_boolean(), "true or false".to_owned()),
         Form::TextMap => (is_text_map(value), "a map of strings".to_owned()),
         Form::Texts => {
@@ -351,6 +359,14 @@ fn is_place(place: &str) -> bool {
     })
 }
 
+fn is_method(path: &str) -> bool {
+    let parts: Vec<_> = path.split("::").collect();
+    parts.len() == 2
+        && parts
+            .iter()
+            .all(|part| syn::parse_str::<syn::Ident>(part).is_ok())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -358,6 +374,13 @@ mod tests {
     fn refusal(text: &str) -> String {
         let error = parse(text).expect_err("the document is wrong");
         format!("{:#}", placed(error, "api.yaml", text))
+    }
+
+    #[test]
+    fn an_override_that_is_no_method_is_refused() {
+        let text =
+            "openapi: 3.0.3\npaths: {/a: {get: {operationId: a, x-fastvm-override: launch}}}";
+        assert!(refusal(text).contains("a method like `Vms::launch`"));
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod model;
 mod names;
 mod normalise;
 mod position;
+mod prose;
 mod refine;
 mod rule;
 mod schema;

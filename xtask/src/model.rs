@@ -43,6 +43,12 @@ pub struct Operation {
     /// The Rust name of the body's type.
     pub body: Option<String>,
     pub errors: Vec<(String, String)>,
+    /// The method of `fastvm` that does more: `Vms::launch`.
+    pub overridden_by: Option<String>,
+    /// Rust that calls it, where `client` is at hand.
+    pub example: Option<String>,
+    /// What the document says of the resource.
+    pub about: Option<String>,
 }
 
 #[derive(Debug)]
@@ -114,15 +120,25 @@ impl Model {
                 .with_context(|| format!("schema {name}"))?;
             model.schemas.push(schema);
         }
-        each_operation(document, &mut |path, method, operation| {
-            let id = operation_id(operation).to_owned();
-            let (operation, notice) =
-                read_operation(path, method, operation, global_security.as_ref())
+        let tags = document.get("tags").cloned();
+        each_operation(document, &mut |path, method, node| {
+            let id = operation_id(node).to_owned();
+            let (mut operation, notice) =
+                read_operation(path, method, node, global_security.as_ref())
                     .with_context(|| format!("operation {id}"))?;
+            operation.about = about(tags.as_ref(), node);
             model.notices.extend(notice);
             model.operations.push(operation);
             Ok(())
         })?;
+        // A second media type is a method beside that of the first, not at the end.
+        let order: Vec<_> = model
+            .operations
+            .iter()
+            .map(|it| it.wire_id.clone())
+            .collect();
+        let first = |it: &Operation| order.iter().position(|id| *id == it.wire_id);
+        model.operations.sort_by_key(first);
         check_places(&model.operations)?;
         Ok(model)
     }
@@ -130,6 +146,14 @@ impl Model {
     pub fn schema(&self, name: &str) -> Option<&Schema> {
         self.schemas.iter().find(|schema| schema.name == name)
     }
+}
+
+/// What the document says of the operation's first tag.
+fn about(tags: Option<&Value>, operation: &Value) -> Option<String> {
+    let name = strings(operation, "tags").into_iter().next()?;
+    let mut tags = tags?.as_array()?.iter();
+    let tag = tags.find(|tag| text(tag, "name") == Some(&name))?;
+    text(tag, "description").map(str::to_owned)
 }
 
 fn read_schema(name: &str, node: &Value, in_request: bool) -> Result<Schema> {
@@ -250,6 +274,9 @@ fn read_operation(
         parameters: read_parameters(node),
         body: None,
         errors: Vec::new(),
+        overridden_by: text(node, "x-fastvm-override").map(str::to_owned),
+        example: text(node, "x-fastvm-example").map(str::to_owned),
+        about: None,
         id,
         wire_id,
     };
@@ -280,6 +307,7 @@ fn read_operation(
             operation.errors.push((status.clone(), docs.to_owned()));
         }
     }
+    operation.errors.sort();
     if operation.place.is_empty() {
         bail!("its place in the resource tree is empty");
     }

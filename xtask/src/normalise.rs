@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::model::Model;
 use crate::names;
+use crate::prose;
 use crate::schema::{
     components, components_mut, each_operation, each_schema, operation_id, reference, resolve,
     strings, text, wrapped_reference,
@@ -33,7 +34,8 @@ pub fn normalise(mut document: Value) -> Result<Normalised> {
     ] {
         make_plain(&mut document)?;
     }
-    let model = Model::read(&mut document)?;
+    let mut model = Model::read(&mut document)?;
+    prose::speak_rust(&mut model);
     for take_away in [
         drop_error_responses,
         require_bodies,
@@ -175,6 +177,7 @@ fn split_media_types(document: &mut Value) -> Result<()> {
         copy["operationId"] = json!(format!("{id}Stream"));
         copy["x-wire-id"] = json!(id);
         copy["x-wire-path"] = json!(path);
+        copy["x-fastvm-override"] = operation["x-fastvm-stream-override"].clone();
         copy["responses"]["2XX"]["content"] =
             json!({ other: { "schema": { "type": "string", "format": "binary" } } });
         match text(operation, "x-fastvm-stream") {

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use proc_macro2::TokenStream;
+use proc_macro2::{TokenStream, TokenTree};
 use quote::quote;
 use serde_json::Value;
 
@@ -117,7 +117,8 @@ pub fn render(document: &Value, refined: Refined, tree: Tree) -> Result<Files> {
             #(pub mod #tops;)*
         },
     )?;
-    files.insert("setters.rs".into(), render_setters(&tree.setters)?);
+    let setters = render_setters(&tree.setters)? + &render_table(&tree.table);
+    files.insert("setters.rs".into(), setters);
     files.insert(
         "openapi.json".into(),
         serde_json::to_string_pretty(document)? + "\n",
@@ -179,6 +180,13 @@ fn render_setters(setters: &[SetterMacro]) -> Result<String> {
     Ok(text)
 }
 
+/// The table of all operations, for a chapter of `fastvm`, which its links are for.
+fn render_table(table: &str) -> String {
+    format!(
+        "\n#[doc(hidden)]\n#[macro_export]\nmacro_rules! __operations_table {{\n    () => {{\n        r#\"{table}\"#\n    }};\n}}\n"
+    )
+}
+
 fn module_path(module: &Module) -> String {
     let path = module.path.join("/");
     if module.children.is_empty() {
@@ -191,11 +199,7 @@ fn module_path(module: &Module) -> String {
 fn with_imports(module: &Module) -> TokenStream {
     let items = &module.items;
     let children = module.children.iter().map(|child| ident(child));
-    let text = items.to_string();
-    let names = |name: &str| {
-        text.split(|c: char| !c.is_alphanumeric() && c != '_')
-            .any(|word| word == name)
-    };
+    let names = |name: &str| names_ident(items.clone(), name);
     let phantom = names("PhantomData").then(|| {
         quote!(
             use std::marker::PhantomData;
@@ -228,6 +232,15 @@ fn with_imports(module: &Module) -> TokenStream {
         #types
         #items
     }
+}
+
+/// Whether code names this; what docs say does not count.
+fn names_ident(tokens: TokenStream, name: &str) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => ident == name,
+        TokenTree::Group(group) => names_ident(group.stream(), name),
+        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
+    })
 }
 
 /// Writes what differs and removes what is no longer made. Answers how many files changed.

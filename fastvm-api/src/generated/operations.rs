@@ -114,6 +114,17 @@ pub static EXEC_VM: Operation = Operation {
     is_streamed: false,
     needs_key: true,
 };
+/// `POST /v1/vms/{id}/exec`
+pub static EXEC_VM_STREAM: Operation = Operation {
+    id: "execVm",
+    method: "POST",
+    path: "/v1/vms/{id}/exec",
+    accept: Some("application/x-ndjson"),
+    is_repeatable: false,
+    is_limited: false,
+    is_streamed: true,
+    needs_key: true,
+};
 /// `PUT /v1/vms/{id}/firewall`
 pub static SET_VM_FIREWALL: Operation = Operation {
     id: "setVmFirewall",
@@ -532,17 +543,6 @@ pub static GET_HEALTH: Operation = Operation {
     is_streamed: false,
     needs_key: false,
 };
-/// `POST /v1/vms/{id}/exec`
-pub static EXEC_VM_STREAM: Operation = Operation {
-    id: "execVm",
-    method: "POST",
-    path: "/v1/vms/{id}/exec",
-    accept: Some("application/x-ndjson"),
-    is_repeatable: false,
-    is_limited: false,
-    is_streamed: true,
-    needs_key: true,
-};
 /// Every operation, in the order of the document. One with two media types is there twice.
 pub static ALL: &[&Operation] = &[
     &LIST_VMS,
@@ -555,6 +555,7 @@ pub static ALL: &[&Operation] = &[
     &REFRESH_VM_TTL,
     &CREATE_CONSOLE_TOKEN,
     &EXEC_VM,
+    &EXEC_VM_STREAM,
     &SET_VM_FIREWALL,
     &PATCH_VM_FIREWALL,
     &LIST_SERVICES,
@@ -593,7 +594,6 @@ pub static ALL: &[&Operation] = &[
     &GET_ORG_QUOTAS,
     &GET_PRICING,
     &GET_HEALTH,
-    &EXEC_VM_STREAM,
 ];
 /// The names of the fields of requests that hold secrets, with all that lies below them.
 pub static SECRET_FIELDS: &[&str] = &[

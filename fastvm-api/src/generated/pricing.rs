@@ -8,6 +8,8 @@ use crate::call::{Call, Pending};
 use crate::types;
 
 /// The calls on pricing: `client.pricing()`.
+///
+/// Public list prices.
 #[derive(Clone, Debug)]
 pub struct Pricing {
     client: Client,
@@ -22,7 +24,22 @@ impl Pricing {
     ///
     /// Returns the public list prices of compute and of volume storage. Needs no API key.
     ///
-    /// Sends `GET /v1/pricing`.
+    /// Sends `GET /v1/pricing`, and gives [`PricingResponse`](fastvm_api::types::PricingResponse). It is safe to send again. Needs no API key.
+    ///
+    /// # Errors
+    ///
+    /// What can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # async fn example(client: fastvm_api::Client) -> fastvm_api::Result<()> {
+    /// for tier in client.pricing().retrieve().await?.compute.tiers {
+    ///     println!("from {} vCPU-hours on: {} USD each", tier.from_vcpu_hours, tier.rate_per_vcpu_hour);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn retrieve(&self) -> Retrieve {
         Retrieve::new(&self.client)
     }
@@ -30,7 +47,7 @@ impl Pricing {
 
 /// Retrieve the list prices.
 ///
-/// Made by `client.pricing().retrieve(..)`; sends `GET /v1/pricing` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.pricing().retrieve`](fastvm_api::pricing::Pricing::retrieve); sends `GET /v1/pricing` when awaited, and gives [`PricingResponse`](fastvm_api::types::PricingResponse). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct Retrieve {

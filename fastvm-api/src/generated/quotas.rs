@@ -8,6 +8,8 @@ use crate::call::{Call, Pending};
 use crate::types;
 
 /// The calls on quotas: `client.quotas()`.
+///
+/// What the org may use and what it uses now.
 #[derive(Clone, Debug)]
 pub struct Quotas {
     client: Client,
@@ -23,7 +25,21 @@ impl Quotas {
     /// Returns the limits of the caller's org and what it uses of them now, in two objects of
     /// the same shape.
     ///
-    /// Sends `GET /v1/org/quotas`.
+    /// Sends `GET /v1/org/quotas`, and gives [`OrgQuotaUsage`](fastvm_api::types::OrgQuotaUsage). It is safe to send again.
+    ///
+    /// # Errors
+    ///
+    /// What can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # async fn example(client: fastvm_api::Client) -> fastvm_api::Result<()> {
+    /// let quotas = client.quotas().retrieve().await?;
+    /// println!("{} of {} vCPUs are in use", quotas.usage.vcpu, quotas.limits.vcpu);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn retrieve(&self) -> Retrieve {
         Retrieve::new(&self.client)
     }
@@ -31,7 +47,7 @@ impl Quotas {
 
 /// Retrieve the quotas of the org.
 ///
-/// Made by `client.quotas().retrieve(..)`; sends `GET /v1/org/quotas` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.quotas().retrieve`](fastvm_api::quotas::Quotas::retrieve); sends `GET /v1/org/quotas` when awaited, and gives [`OrgQuotaUsage`](fastvm_api::types::OrgQuotaUsage). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct Retrieve {

@@ -9,7 +9,7 @@ use crate::types;
 
 /// The resources of the API.
 impl Client {
-    /// The calls on vms.
+    /// The calls on VMs.
     pub fn vms(&self) -> crate::vms::Vms {
         crate::vms::Vms::new(self)
     }
@@ -49,7 +49,21 @@ impl Client {
     /// Answers 200 if the service is up. Useful as a cheap first call that opens the HTTP/2
     /// connection before it is needed.
     ///
-    /// Sends `GET /healthz`.
+    /// Sends `GET /healthz`, and gives [`HealthResponse`](fastvm_api::types::HealthResponse). It is safe to send again. Needs no API key.
+    ///
+    /// # Errors
+    ///
+    /// What can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # async fn example(client: fastvm_api::Client) -> fastvm_api::Result<()> {
+    /// let health = client.health().await?;
+    /// println!("{health:?}");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn health(&self) -> Health {
         Health::new(self)
     }
@@ -57,7 +71,7 @@ impl Client {
 
 /// Check that the service is up.
 ///
-/// Made by `client.health(..)`; sends `GET /healthz` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.health`](fastvm_api::Client::health); sends `GET /healthz` when awaited, and gives [`HealthResponse`](fastvm_api::types::HealthResponse). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct Health {

@@ -8,6 +8,8 @@ use crate::call::{Call, Pending};
 use crate::types;
 
 /// The calls on snapshot imports: `client.snapshot_imports()`.
+///
+/// Turn an OCI image or a Dockerfile build into a snapshot.
 #[derive(Clone, Debug)]
 pub struct SnapshotImports {
     client: Client,
@@ -21,9 +23,13 @@ impl SnapshotImports {
     /// List the snapshot imports of the org.
     ///
     /// Returns all imports of the caller's org in whatever state, newest first by
-    /// `createdAt`.
+    /// `created_at`.
     ///
-    /// Sends `GET /v1/snapshot-imports`.
+    /// Sends `GET /v1/snapshot-imports`, and gives a list of [`SnapshotImportResponse`](fastvm_api::types::SnapshotImportResponse). It is safe to send again.
+    ///
+    /// # Errors
+    ///
+    /// What can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn list(&self) -> List {
         List::new(&self.client)
     }
@@ -34,45 +40,70 @@ impl SnapshotImports {
     ///
     /// - **Image**: an OCI image is pulled from its registry; `image` is required.
     /// - **Dockerfile**: an image is built from a context that was uploaded before;
-    ///   `contextRef`, from `presignSnapshotImportContext`, is required.
+    ///   `context_ref`, from [`client.snapshot_imports().presign_context`](fastvm_api::snapshot_imports::SnapshotImports::presign_context), is required.
     ///
-    /// The import is asynchronous. It starts as `pending`: poll `getSnapshotImport` until
-    /// `status` is `succeeded`, `failed` or `cancelled`. After a success, `snapshotId` names a
+    /// The import is asynchronous. It starts as `pending`: poll [`client.snapshot_imports().retrieve`](fastvm_api::snapshot_imports::SnapshotImports::retrieve) until
+    /// `status` is `succeeded`, `failed` or `cancelled`. After a success, `snapshot_id` names a
     /// snapshot that is ready to be launched.
     ///
     /// Each request starts an import of its own, so a request whose answer was lost must not
     /// simply be sent again.
     ///
+    /// [`SnapshotImports::build_image`](https://docs.rs/fastvm/latest/fastvm/struct.SnapshotImports.html#method.build_image) of the crate `fastvm` stands on this call, and does more.
+    ///
     /// - `source`: The image to pull or the Dockerfile to build.
     ///
-    /// Sends `POST /v1/snapshot-imports`.
+    /// Optional, as methods of the builder: [`name`](Create::name), [`machine_type`](Create::machine_type), [`disk_gib`](Create::disk_gib).
+    ///
+    /// Sends `POST /v1/snapshot-imports`, and gives [`SnapshotImportResponse`](fastvm_api::types::SnapshotImportResponse). It is not safe to send twice: it is sent again only if it provably never left.
     ///
     /// # Errors
     ///
     /// - `400`: The request is not valid, for instance because it mixes fields of the two kinds of
     ///   source.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # async fn example(client: fastvm_api::Client) -> fastvm_api::Result<()> {
+    /// use fastvm_api::types::SnapshotImportSourceSpec;
+    ///
+    /// let source = SnapshotImportSourceSpec::new("image").image("python:3.13-slim");
+    /// let import = client.snapshot_imports().create(source).machine_type("c1m2").await?;
+    /// println!("{} is {}", import.id, import.status);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn create(&self, source: types::SnapshotImportSourceSpec) -> Create {
         Create::new(&self.client, source)
     }
 
     /// Get a signed URL to upload a build context.
     ///
-    /// Returns a signed URL for a build context, and the `contextRef` that names the upload.
+    /// Returns a signed URL for a build context, and the `context_ref` that names the upload.
     /// The steps of a Dockerfile import are:
     ///
     /// 1. Pack the build context as a ZIP archive.
-    /// 2. PUT it to `uploadUrl` with `Content-Type: application/zip`, without an API key.
-    /// 3. Call `createSnapshotImport` with a source of kind `dockerfile` and the `contextRef`.
+    /// 2. PUT it to `upload_url` with `Content-Type: application/zip`, without an API key.
+    /// 3. Call [`client.snapshot_imports().create`](fastvm_api::snapshot_imports::SnapshotImports::create) with a source of kind `dockerfile` and the `context_ref`.
     ///
-    /// The body may be left out. With `sizeBytes`, an archive that is too large is refused
+    /// The body may be left out. With `size_bytes`, an archive that is too large is refused
     /// now and not only by the upload.
     ///
-    /// Sends `POST /v1/snapshot-imports/context-presign`.
+    /// [`SnapshotImports::build_dockerfile`](https://docs.rs/fastvm/latest/fastvm/struct.SnapshotImports.html#method.build_dockerfile) of the crate `fastvm` stands on this call, and does more.
+    ///
+    /// Optional, as methods of the builder: [`size_bytes`](PresignContext::size_bytes).
+    ///
+    /// Sends `POST /v1/snapshot-imports/context-presign`, and gives [`ContextPresignResponse`](fastvm_api::types::ContextPresignResponse). It is not safe to send twice: it is sent again only if it provably never left.
     ///
     /// # Errors
     ///
-    /// - `400`: The request is not valid; in particular, `sizeBytes` is beyond the limit of the
+    /// - `400`: The request is not valid; in particular, `size_bytes` is beyond the limit of the
     ///   platform.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn presign_context(&self) -> PresignContext {
         PresignContext::new(&self.client)
     }
@@ -84,7 +115,13 @@ impl SnapshotImports {
     ///
     /// - `id`: Id of the import. Opaque; it looks like a UUID.
     ///
-    /// Sends `GET /v1/snapshot-imports/{id}`.
+    /// Sends `GET /v1/snapshot-imports/{id}`, and gives [`SnapshotImportResponse`](fastvm_api::types::SnapshotImportResponse). It is safe to send again.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn retrieve(&self, id: impl Into<String>) -> Retrieve {
         Retrieve::new(&self.client, id)
     }
@@ -96,12 +133,15 @@ impl SnapshotImports {
     ///
     /// - `id`: Id of the import. Opaque; it looks like a UUID.
     ///
-    /// Sends `DELETE /v1/snapshot-imports/{id}`.
+    /// Sends `DELETE /v1/snapshot-imports/{id}`, and gives [`DeleteResponse`](fastvm_api::types::DeleteResponse). It is safe to send again.
     ///
     /// # Errors
     ///
-    /// - `409`: The import has not finished. Cancel it with `cancelSnapshotImport` first, or wait
+    /// - `404`: There is no such resource, or it belongs to another org.
+    /// - `409`: The import has not finished. Cancel it with [`client.snapshot_imports().cancel`](fastvm_api::snapshot_imports::SnapshotImports::cancel) first, or wait
     ///   for it to end.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn delete(&self, id: impl Into<String>) -> Delete {
         Delete::new(&self.client, id)
     }
@@ -115,7 +155,13 @@ impl SnapshotImports {
     ///
     /// - `id`: Id of the import. Opaque; it looks like a UUID.
     ///
-    /// Sends `POST /v1/snapshot-imports/{id}/cancel`.
+    /// Sends `POST /v1/snapshot-imports/{id}/cancel`, and gives [`SnapshotImportResponse`](fastvm_api::types::SnapshotImportResponse). It is not safe to send twice: it is sent again only if it provably never left.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn cancel(&self, id: impl Into<String>) -> Cancel {
         Cancel::new(&self.client, id)
     }
@@ -123,7 +169,7 @@ impl SnapshotImports {
 
 /// List the snapshot imports of the org.
 ///
-/// Made by `client.snapshot_imports().list(..)`; sends `GET /v1/snapshot-imports` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.snapshot_imports().list`](fastvm_api::snapshot_imports::SnapshotImports::list); sends `GET /v1/snapshot-imports` when awaited, and gives a list of [`SnapshotImportResponse`](fastvm_api::types::SnapshotImportResponse). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct List {
@@ -156,7 +202,7 @@ impl IntoFuture for List {
 
 /// Import an image or a Dockerfile build as a snapshot.
 ///
-/// Made by `client.snapshot_imports().create(..)`; sends `POST /v1/snapshot-imports` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.snapshot_imports().create`](fastvm_api::snapshot_imports::SnapshotImports::create); sends `POST /v1/snapshot-imports` when awaited, and gives [`SnapshotImportResponse`](fastvm_api::types::SnapshotImportResponse). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct Create {
@@ -217,7 +263,7 @@ impl IntoFuture for Create {
 
 /// Get a signed URL to upload a build context.
 ///
-/// Made by `client.snapshot_imports().presign_context(..)`; sends `POST /v1/snapshot-imports/context-presign` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.snapshot_imports().presign_context`](fastvm_api::snapshot_imports::SnapshotImports::presign_context); sends `POST /v1/snapshot-imports/context-presign` when awaited, and gives [`ContextPresignResponse`](fastvm_api::types::ContextPresignResponse). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct PresignContext {
@@ -267,7 +313,7 @@ impl IntoFuture for PresignContext {
 
 /// Retrieve a snapshot import.
 ///
-/// Made by `client.snapshot_imports().retrieve(..)`; sends `GET /v1/snapshot-imports/{id}` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.snapshot_imports().retrieve`](fastvm_api::snapshot_imports::SnapshotImports::retrieve); sends `GET /v1/snapshot-imports/{id}` when awaited, and gives [`SnapshotImportResponse`](fastvm_api::types::SnapshotImportResponse). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct Retrieve {
@@ -304,7 +350,7 @@ impl IntoFuture for Retrieve {
 
 /// Delete a finished snapshot import and its snapshot.
 ///
-/// Made by `client.snapshot_imports().delete(..)`; sends `DELETE /v1/snapshot-imports/{id}` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.snapshot_imports().delete`](fastvm_api::snapshot_imports::SnapshotImports::delete); sends `DELETE /v1/snapshot-imports/{id}` when awaited, and gives [`DeleteResponse`](fastvm_api::types::DeleteResponse). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct Delete {
@@ -341,7 +387,7 @@ impl IntoFuture for Delete {
 
 /// Cancel a snapshot import.
 ///
-/// Made by `client.snapshot_imports().cancel(..)`; sends `POST /v1/snapshot-imports/{id}/cancel` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.snapshot_imports().cancel`](fastvm_api::snapshot_imports::SnapshotImports::cancel); sends `POST /v1/snapshot-imports/{id}/cancel` when awaited, and gives [`SnapshotImportResponse`](fastvm_api::types::SnapshotImportResponse). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct Cancel {

@@ -8,6 +8,8 @@ use crate::call::{Call, Pending};
 use crate::types;
 
 /// The calls on snapshots: `client.snapshots()`.
+///
+/// Captured VM state, from which new VMs are launched.
 #[derive(Clone, Debug)]
 pub struct Snapshots {
     client: Client,
@@ -23,23 +25,48 @@ impl Snapshots {
     /// Returns the snapshots of the caller's org. With `metadata` entries, only snapshots that
     /// have all of these labels.
     ///
-    /// Sends `GET /v1/snapshots`.
+    /// Optional, as methods of the builder: [`metadata`](List::metadata).
+    ///
+    /// Sends `GET /v1/snapshots`, and gives a list of [`Snapshot`](fastvm_api::types::Snapshot). It is safe to send again.
+    ///
+    /// # Errors
+    ///
+    /// What can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn list(&self) -> List {
         List::new(&self.client)
     }
 
     /// Take a snapshot of a VM.
     ///
-    /// Captures the state of a VM, so that `launchVm` can start new VMs from it. The VM must
+    /// Captures the state of a VM, so that [`client.vms().launch`](fastvm_api::vms::Vms::launch) can start new VMs from it. The VM must
     /// be `running` or `paused`.
     ///
     /// A paused VM is captured once per pause: a further call during the same pause returns
     /// the first snapshot unchanged. A request for a running VM whose answer was lost must not
     /// simply be sent again: it could take a second snapshot.
     ///
+    /// [`Vm::snapshot`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.snapshot) of the crate `fastvm` stands on this call, and does more.
+    ///
     /// - `vm_id`: Id of the VM, which must be `running` or `paused`.
     ///
-    /// Sends `POST /v1/snapshots`.
+    /// Optional, as methods of the builder: [`name`](Create::name).
+    ///
+    /// Sends `POST /v1/snapshots`, and gives [`Snapshot`](fastvm_api::types::Snapshot). It is not safe to send twice: it is sent again only if it provably never left.
+    ///
+    /// # Errors
+    ///
+    /// What can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # async fn example(client: fastvm_api::Client) -> fastvm_api::Result<()> {
+    /// let vm_id = "0f8fad5b-d9cb-469f-a165-70867728950e";
+    /// let snapshot = client.snapshots().create(vm_id).name("after-setup").await?;
+    /// println!("{} is {}", snapshot.id, snapshot.status);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn create(&self, vm_id: impl Into<String>) -> Create {
         Create::new(&self.client, vm_id)
     }
@@ -50,7 +77,13 @@ impl Snapshots {
     ///
     /// - `id`: Id of the snapshot. Opaque; it starts with `snp_`.
     ///
-    /// Sends `GET /v1/snapshots/{id}`.
+    /// Sends `GET /v1/snapshots/{id}`, and gives [`Snapshot`](fastvm_api::types::Snapshot). It is safe to send again.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn retrieve(&self, id: impl Into<String>) -> Retrieve {
         Retrieve::new(&self.client, id)
     }
@@ -61,7 +94,13 @@ impl Snapshots {
     ///
     /// - `id`: Id of the snapshot. Opaque; it starts with `snp_`.
     ///
-    /// Sends `DELETE /v1/snapshots/{id}`.
+    /// Sends `DELETE /v1/snapshots/{id}`, and gives [`DeleteResponse`](fastvm_api::types::DeleteResponse). It is safe to send again.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn delete(&self, id: impl Into<String>) -> Delete {
         Delete::new(&self.client, id)
     }
@@ -72,7 +111,15 @@ impl Snapshots {
     ///
     /// - `id`: Id of the snapshot. Opaque; it starts with `snp_`.
     ///
-    /// Sends `PATCH /v1/snapshots/{id}`.
+    /// Optional, as methods of the builder: [`name`](Update::name).
+    ///
+    /// Sends `PATCH /v1/snapshots/{id}`, and gives [`Snapshot`](fastvm_api::types::Snapshot). It is safe to send again.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn update(&self, id: impl Into<String>) -> Update {
         Update::new(&self.client, id)
     }
@@ -80,7 +127,7 @@ impl Snapshots {
 
 /// List the snapshots of the org.
 ///
-/// Made by `client.snapshots().list(..)`; sends `GET /v1/snapshots` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.snapshots().list`](fastvm_api::snapshots::Snapshots::list); sends `GET /v1/snapshots` when awaited, and gives a list of [`Snapshot`](fastvm_api::types::Snapshot). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct List {
@@ -126,7 +173,7 @@ impl IntoFuture for List {
 
 /// Take a snapshot of a VM.
 ///
-/// Made by `client.snapshots().create(..)`; sends `POST /v1/snapshots` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.snapshots().create`](fastvm_api::snapshots::Snapshots::create); sends `POST /v1/snapshots` when awaited, and gives [`Snapshot`](fastvm_api::types::Snapshot). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct Create {
@@ -175,7 +222,7 @@ impl IntoFuture for Create {
 
 /// Retrieve a snapshot.
 ///
-/// Made by `client.snapshots().retrieve(..)`; sends `GET /v1/snapshots/{id}` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.snapshots().retrieve`](fastvm_api::snapshots::Snapshots::retrieve); sends `GET /v1/snapshots/{id}` when awaited, and gives [`Snapshot`](fastvm_api::types::Snapshot). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct Retrieve {
@@ -212,7 +259,7 @@ impl IntoFuture for Retrieve {
 
 /// Delete a snapshot.
 ///
-/// Made by `client.snapshots().delete(..)`; sends `DELETE /v1/snapshots/{id}` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.snapshots().delete`](fastvm_api::snapshots::Snapshots::delete); sends `DELETE /v1/snapshots/{id}` when awaited, and gives [`DeleteResponse`](fastvm_api::types::DeleteResponse). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct Delete {
@@ -249,7 +296,7 @@ impl IntoFuture for Delete {
 
 /// Rename a snapshot.
 ///
-/// Made by `client.snapshots().update(..)`; sends `PATCH /v1/snapshots/{id}` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.snapshots().update`](fastvm_api::snapshots::Snapshots::update); sends `PATCH /v1/snapshots/{id}` when awaited, and gives [`Snapshot`](fastvm_api::types::Snapshot). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct Update {

@@ -328,7 +328,7 @@ pub struct BucketMount {
     /// Whether the VM may only read the bucket.
     #[serde(rename = "readOnly", default, skip_serializing_if = "Option::is_none")]
     pub read_only: Option<bool>,
-    /// More about `mountStatus`, in words. Absent if there is nothing to say.
+    /// More about `mount_status`, in words. Absent if there is nothing to say.
     #[serde(rename = "statusMessage", default, skip_serializing_if = "Option::is_none")]
     pub status_message: Option<String>,
 }
@@ -362,14 +362,14 @@ impl BucketMount {
         self
     }
 
-    /// More about `mountStatus`, in words. Absent if there is nothing to say.
+    /// More about `mount_status`, in words. Absent if there is nothing to say.
     pub fn status_message(mut self, status_message: impl Into<String>) -> Self {
         self.status_message = Some(status_message.into());
         self
     }
 }
 
-/// The login to a bucket, of a kind that `type` names. Only ever sent, never returned.
+/// The login to a bucket, of a kind that `type_` names. Only ever sent, never returned.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(tag = "type", content = "value")]
@@ -459,10 +459,10 @@ pub struct ContextPresignResponse {
     /// URL to PUT the ZIP archive to, with `Content-Type: application/zip`.
     #[serde(rename = "uploadUrl")]
     pub upload_url: String,
-    /// Names the upload in `createSnapshotImport`. Opaque; it can be used once.
+    /// Names the upload in [`client.snapshot_imports().create`](fastvm_api::snapshot_imports::SnapshotImports::create). Opaque; it can be used once.
     #[serde(rename = "contextRef")]
     pub context_ref: String,
-    /// How long `uploadUrl` is valid, in seconds.
+    /// How long `upload_url` is valid, in seconds.
     #[serde(rename = "expiresInSec")]
     pub expires_in_sec: i64,
     /// Largest size of the archive, in bytes.
@@ -845,7 +845,7 @@ pub struct EgressRule {
     /// Destination. For `cidr`, a CIDR block, IPv4 or IPv6. For `fqdn`, a domain, which
     /// may start with one `*.`: such a wildcard stands for one or more labels, so that
     /// `*.example.com` matches `api.example.com` but not `example.com`. A lone `*` and a
-    /// `*` anywhere else are refused. `setVmFirewall` also refuses a domain that the `dns`
+    /// `*` anywhere else are refused. [`client.vms().set_firewall`](fastvm_api::vms::Vms::set_firewall) also refuses a domain that the `dns`
     /// block keeps from resolving.
     pub value: String,
     /// Transport protocol.
@@ -1213,7 +1213,7 @@ impl FailedVolumeAttachment {
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct FetchFileRequest {
-    /// A `downloadUrl` from `presignFile`. Other URLs are refused.
+    /// A `download_url` from [`client.vms().files().presign`](fastvm_api::vms::files::Files::presign). Other URLs are refused.
     pub url: String,
     /// Where to put the file in the VM; an absolute path.
     pub path: String,
@@ -1259,7 +1259,7 @@ pub struct FilePresignResponse {
     /// client for an upload, from the VM for a download.
     #[serde(rename = "uploadUrl")]
     pub upload_url: String,
-    /// URL to GET the same bytes from: by way of `fetchFileToVm` for an upload, from the
+    /// URL to GET the same bytes from: by way of [`client.vms().files().fetch`](fastvm_api::vms::files::Files::fetch) for an upload, from the
     /// client for a download.
     #[serde(rename = "downloadUrl")]
     pub download_url: String,
@@ -1527,12 +1527,12 @@ pub enum IngressRuleKind {
 
 open_enum!(IngressRuleKind { Cidr = "cidr", });
 
-/// What to launch. Give a `machineType` for a cold boot or a `snapshotId` for a restore.
+/// What to launch. Give a `machine_type` for a cold boot or a `snapshot_id` for a restore.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct LaunchVmRequest {
-    /// Size of the VM, such as `c2m4`. Required unless `snapshotId` is given.
+    /// Size of the VM, such as `c2m4`. Required unless `snapshot_id` is given.
     #[serde(rename = "machineType", default, skip_serializing_if = "Option::is_none")]
     pub machine_type: Option<String>,
     /// Snapshot to restore. Leave it out for a cold boot. Opaque; it starts with `snp_`.
@@ -1546,7 +1546,7 @@ pub struct LaunchVmRequest {
     /// Size of the root disk in GiB, instead of what the machine type comes with.
     #[serde(rename = "diskGiB", default, skip_serializing_if = "Option::is_none")]
     pub disk_gib: Option<i64>,
-    /// Labels for the VM, by which `listVms` can filter.
+    /// Labels for the VM, by which [`client.vms().list`](fastvm_api::vms::Vms::list) can filter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<BTreeMap<String, String>>,
     /// Environment variables to boot the VM with.
@@ -1556,7 +1556,7 @@ pub struct LaunchVmRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub firewall: Option<FirewallPolicy>,
     /// Time to live, after which the VM is paused or deleted by itself. Null is not
-    /// accepted here, unlike in `updateVm`.
+    /// accepted here, unlike in [`client.vms().update`](fastvm_api::vms::Vms::update).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<VmTtl>,
     /// Volumes to attach. On a restore, a list replaces the captured one in full, and an
@@ -1587,7 +1587,7 @@ impl LaunchVmRequest {
         }
     }
 
-    /// Size of the VM, such as `c2m4`. Required unless `snapshotId` is given.
+    /// Size of the VM, such as `c2m4`. Required unless `snapshot_id` is given.
     pub fn machine_type(mut self, machine_type: impl Into<String>) -> Self {
         self.machine_type = Some(machine_type.into());
         self
@@ -1613,7 +1613,7 @@ impl LaunchVmRequest {
         self
     }
 
-    /// Labels for the VM, by which `listVms` can filter.
+    /// Labels for the VM, by which [`client.vms().list`](fastvm_api::vms::Vms::list) can filter.
     ///
     /// Adds one; `set_metadata` sets them all, and an empty one explicitly.
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
@@ -1621,7 +1621,7 @@ impl LaunchVmRequest {
         self
     }
 
-    /// Labels for the VM, by which `listVms` can filter.
+    /// Labels for the VM, by which [`client.vms().list`](fastvm_api::vms::Vms::list) can filter.
     ///
     /// Replaces what was added by `metadata` so far.
     pub fn set_metadata(mut self, metadata: BTreeMap<String, String>) -> Self {
@@ -1652,7 +1652,7 @@ impl LaunchVmRequest {
     }
 
     /// Time to live, after which the VM is paused or deleted by itself. Null is not
-    /// accepted here, unlike in `updateVm`.
+    /// accepted here, unlike in [`client.vms().update`](fastvm_api::vms::Vms::update).
     pub fn ttl(mut self, ttl: VmTtl) -> Self {
         self.ttl = Some(ttl);
         self
@@ -1746,7 +1746,7 @@ pub struct LaunchVmResponse {
     /// Name of the snapshot or image that the VM was made from. Empty after a cold boot.
     #[serde(rename = "sourceName", default, skip_serializing_if = "Option::is_none")]
     pub source_name: Option<String>,
-    /// The policy as set by the user. See `effectiveFirewall` for what is enforced.
+    /// The policy as set by the user. See `effective_firewall` for what is enforced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub firewall: Option<FirewallPolicy>,
     /// The policy that the VM's worker enforces: `firewall` plus one automatic ingress
@@ -1759,7 +1759,7 @@ pub struct LaunchVmResponse {
         skip_serializing_if = "Option::is_none"
     )]
     pub effective_firewall: Option<FirewallPolicy>,
-    /// Labels of the VM, by which `listVms` can filter.
+    /// Labels of the VM, by which [`client.vms().list`](fastvm_api::vms::Vms::list) can filter.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
     /// Environment variables that the VM was booted with.
@@ -1779,7 +1779,7 @@ pub struct LaunchVmResponse {
     #[serde(rename = "expiresAtMs", default, skip_serializing_if = "Option::is_none")]
     pub expires_at_ms: Option<i64>,
     /// What is left of the TTL, in milliseconds. Present only while a VM with a TTL is
-    /// `paused`; a resume turns it back into `expiresAtMs`.
+    /// `paused`; a resume turns it back into `expires_at_ms`.
     #[serde(rename = "ttlRemainingMs", default, skip_serializing_if = "Option::is_none")]
     pub ttl_remaining_ms: Option<i64>,
     /// When the VM was paused. Absent or null unless it is paused.
@@ -1862,7 +1862,7 @@ impl LaunchVmResponse {
         self
     }
 
-    /// The policy as set by the user. See `effectiveFirewall` for what is enforced.
+    /// The policy as set by the user. See `effective_firewall` for what is enforced.
     pub fn firewall(mut self, firewall: FirewallPolicy) -> Self {
         self.firewall = Some(firewall);
         self
@@ -1877,7 +1877,7 @@ impl LaunchVmResponse {
         self
     }
 
-    /// Labels of the VM, by which `listVms` can filter.
+    /// Labels of the VM, by which [`client.vms().list`](fastvm_api::vms::Vms::list) can filter.
     ///
     /// Adds one; `set_metadata` sets them all, and an empty one explicitly.
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
@@ -1885,7 +1885,7 @@ impl LaunchVmResponse {
         self
     }
 
-    /// Labels of the VM, by which `listVms` can filter.
+    /// Labels of the VM, by which [`client.vms().list`](fastvm_api::vms::Vms::list) can filter.
     ///
     /// Replaces what was added by `metadata` so far.
     pub fn set_metadata(mut self, metadata: BTreeMap<String, String>) -> Self {
@@ -1935,7 +1935,7 @@ impl LaunchVmResponse {
     }
 
     /// What is left of the TTL, in milliseconds. Present only while a VM with a TTL is
-    /// `paused`; a resume turns it back into `expiresAtMs`.
+    /// `paused`; a resume turns it back into `expires_at_ms`.
     pub fn ttl_remaining_ms(mut self, ttl_remaining_ms: i64) -> Self {
         self.ttl_remaining_ms = Some(ttl_remaining_ms);
         self
@@ -2502,7 +2502,7 @@ pub struct Snapshot {
     /// Firewall policy that belongs to the snapshot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub firewall: Option<FirewallPolicy>,
-    /// Labels of the snapshot, by which `listSnapshots` can filter.
+    /// Labels of the snapshot, by which [`client.snapshots().list`](fastvm_api::snapshots::Snapshots::list) can filter.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
     /// Environment variables that belong to the snapshot.
@@ -2561,7 +2561,7 @@ impl Snapshot {
         self
     }
 
-    /// Labels of the snapshot, by which `listSnapshots` can filter.
+    /// Labels of the snapshot, by which [`client.snapshots().list`](fastvm_api::snapshots::Snapshots::list) can filter.
     ///
     /// Adds one; `set_metadata` sets them all, and an empty one explicitly.
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
@@ -2569,7 +2569,7 @@ impl Snapshot {
         self
     }
 
-    /// Labels of the snapshot, by which `listSnapshots` can filter.
+    /// Labels of the snapshot, by which [`client.snapshots().list`](fastvm_api::snapshots::Snapshots::list) can filter.
     ///
     /// Replaces what was added by `metadata` so far.
     pub fn set_metadata(mut self, metadata: BTreeMap<String, String>) -> Self {
@@ -2969,7 +2969,7 @@ pub enum SnapshotImportSourceKind {
 
 open_enum!(SnapshotImportSourceKind { Image = "image", Dockerfile = "dockerfile", });
 
-/// The source of an import. `type` decides which other fields count; a request that mixes
+/// The source of an import. `type_` decides which other fields count; a request that mixes
 /// fields of both kinds is refused with 400.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
@@ -2985,7 +2985,7 @@ pub struct SnapshotImportSourceSpec {
     /// Which platform of the image to pull, as `<os>/<arch>`. Only for kind `image`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
-    /// The uploaded build context, as named by `presignSnapshotImportContext` for the same
+    /// The uploaded build context, as named by [`client.snapshot_imports().presign_context`](fastvm_api::snapshot_imports::SnapshotImports::presign_context) for the same
     /// org. It can be used once. Required for kind `dockerfile`.
     #[serde(rename = "contextRef", default, skip_serializing_if = "Option::is_none")]
     pub context_ref: Option<String>,
@@ -3054,7 +3054,7 @@ impl SnapshotImportSourceSpec {
         self
     }
 
-    /// The uploaded build context, as named by `presignSnapshotImportContext` for the same
+    /// The uploaded build context, as named by [`client.snapshot_imports().presign_context`](fastvm_api::snapshot_imports::SnapshotImports::presign_context) for the same
     /// org. It can be used once. Required for kind `dockerfile`.
     pub fn context_ref(mut self, context_ref: impl Into<String>) -> Self {
         self.context_ref = Some(context_ref.into());
@@ -3302,7 +3302,7 @@ open_enum!(
 ///
 /// Services are registered all together or not at all: either each service of the
 /// snapshot is there, or none is and all of them are listed here. Register each one with
-/// a `registerService` call of its own.
+/// a [`client.vms().services().register`](fastvm_api::vms::services::Services::register) call of its own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[non_exhaustive]
@@ -3725,7 +3725,7 @@ pub struct Vm {
     /// Name of the snapshot or image that the VM was made from. Empty after a cold boot.
     #[serde(rename = "sourceName", default, skip_serializing_if = "Option::is_none")]
     pub source_name: Option<String>,
-    /// The policy as set by the user. See `effectiveFirewall` for what is enforced.
+    /// The policy as set by the user. See `effective_firewall` for what is enforced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub firewall: Option<FirewallPolicy>,
     /// The policy that the VM's worker enforces: `firewall` plus one automatic ingress
@@ -3738,7 +3738,7 @@ pub struct Vm {
         skip_serializing_if = "Option::is_none"
     )]
     pub effective_firewall: Option<FirewallPolicy>,
-    /// Labels of the VM, by which `listVms` can filter.
+    /// Labels of the VM, by which [`client.vms().list`](fastvm_api::vms::Vms::list) can filter.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
     /// Environment variables that the VM was booted with.
@@ -3758,7 +3758,7 @@ pub struct Vm {
     #[serde(rename = "expiresAtMs", default, skip_serializing_if = "Option::is_none")]
     pub expires_at_ms: Option<i64>,
     /// What is left of the TTL, in milliseconds. Present only while a VM with a TTL is
-    /// `paused`; a resume turns it back into `expiresAtMs`.
+    /// `paused`; a resume turns it back into `expires_at_ms`.
     #[serde(rename = "ttlRemainingMs", default, skip_serializing_if = "Option::is_none")]
     pub ttl_remaining_ms: Option<i64>,
     /// When the VM was paused. Absent or null unless it is paused.
@@ -3823,7 +3823,7 @@ impl Vm {
         self
     }
 
-    /// The policy as set by the user. See `effectiveFirewall` for what is enforced.
+    /// The policy as set by the user. See `effective_firewall` for what is enforced.
     pub fn firewall(mut self, firewall: FirewallPolicy) -> Self {
         self.firewall = Some(firewall);
         self
@@ -3838,7 +3838,7 @@ impl Vm {
         self
     }
 
-    /// Labels of the VM, by which `listVms` can filter.
+    /// Labels of the VM, by which [`client.vms().list`](fastvm_api::vms::Vms::list) can filter.
     ///
     /// Adds one; `set_metadata` sets them all, and an empty one explicitly.
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
@@ -3846,7 +3846,7 @@ impl Vm {
         self
     }
 
-    /// Labels of the VM, by which `listVms` can filter.
+    /// Labels of the VM, by which [`client.vms().list`](fastvm_api::vms::Vms::list) can filter.
     ///
     /// Replaces what was added by `metadata` so far.
     pub fn set_metadata(mut self, metadata: BTreeMap<String, String>) -> Self {
@@ -3896,7 +3896,7 @@ impl Vm {
     }
 
     /// What is left of the TTL, in milliseconds. Present only while a VM with a TTL is
-    /// `paused`; a resume turns it back into `expiresAtMs`.
+    /// `paused`; a resume turns it back into `expires_at_ms`.
     pub fn ttl_remaining_ms(mut self, ttl_remaining_ms: i64) -> Self {
         self.ttl_remaining_ms = Some(ttl_remaining_ms);
         self
@@ -4003,7 +4003,7 @@ open_enum!(
 );
 /// Time to live: how long a VM may run until it is paused or deleted by itself. The
 /// countdown runs while the VM is `running` and stands still while it is paused;
-/// `refreshVmTtl` starts it anew.
+/// [`client.vms().refresh_ttl`](fastvm_api::vms::Vms::refresh_ttl) starts it anew.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[non_exhaustive]
@@ -4038,7 +4038,7 @@ pub struct Volume {
     pub org_id: String,
     /// Display name.
     pub name: String,
-    /// Size in GiB. While the size is being changed, the old one; see `pendingSizeGiB`.
+    /// Size in GiB. While the size is being changed, the old one; see `pending_size_gib`.
     #[serde(rename = "sizeGiB")]
     pub size_gib: i64,
     /// What attachments may do with the volume.
@@ -4120,7 +4120,7 @@ pub struct VolumeAttachmentItem {
     /// Whether this VM may only read the volume.
     #[serde(rename = "readOnly", default, skip_serializing_if = "Option::is_none")]
     pub read_only: Option<bool>,
-    /// More about `mountStatus`, in words. Absent if there is nothing to say.
+    /// More about `mount_status`, in words. Absent if there is nothing to say.
     #[serde(rename = "statusMessage", default, skip_serializing_if = "Option::is_none")]
     pub status_message: Option<String>,
 }
@@ -4148,7 +4148,7 @@ impl VolumeAttachmentItem {
         self
     }
 
-    /// More about `mountStatus`, in words. Absent if there is nothing to say.
+    /// More about `mount_status`, in words. Absent if there is nothing to say.
     pub fn status_message(mut self, status_message: impl Into<String>) -> Self {
         self.status_message = Some(status_message.into());
         self
@@ -4176,7 +4176,7 @@ pub struct VolumeAttachmentItemWithVm {
     /// Whether this VM may only read the volume.
     #[serde(rename = "readOnly", default, skip_serializing_if = "Option::is_none")]
     pub read_only: Option<bool>,
-    /// More about `mountStatus`, in words. Absent if there is nothing to say.
+    /// More about `mount_status`, in words. Absent if there is nothing to say.
     #[serde(rename = "statusMessage", default, skip_serializing_if = "Option::is_none")]
     pub status_message: Option<String>,
 }
@@ -4206,7 +4206,7 @@ impl VolumeAttachmentItemWithVm {
         self
     }
 
-    /// More about `mountStatus`, in words. Absent if there is nothing to say.
+    /// More about `mount_status`, in words. Absent if there is nothing to say.
     pub fn status_message(mut self, status_message: impl Into<String>) -> Self {
         self.status_message = Some(status_message.into());
         self

@@ -8,6 +8,8 @@ use crate::call::{Call, Pending};
 use crate::types;
 
 /// The calls on volumes: `client.volumes()`.
+///
+/// Storage that outlives VMs and can be shared between them.
 #[derive(Clone, Debug)]
 pub struct Volumes {
     client: Client,
@@ -22,7 +24,11 @@ impl Volumes {
     ///
     /// Returns all volumes of the caller's org.
     ///
-    /// Sends `GET /v1/volumes`.
+    /// Sends `GET /v1/volumes`, and gives a list of [`Volume`](fastvm_api::types::Volume). It is safe to send again.
+    ///
+    /// # Errors
+    ///
+    /// What can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn list(&self) -> List {
         List::new(&self.client)
     }
@@ -30,16 +36,34 @@ impl Volumes {
     /// Create a volume.
     ///
     /// Creates a volume in the caller's org. It can still be `creating` in the answer; poll
-    /// `getVolume` until it is `ready` before attaching it.
+    /// [`client.volumes().retrieve`](fastvm_api::volumes::Volumes::retrieve) until it is `ready` before attaching it.
     ///
     /// Each request makes a volume of its own, so a request whose answer was lost must not
     /// simply be sent again.
+    ///
+    /// [`Volumes::create`](https://docs.rs/fastvm/latest/fastvm/struct.Volumes.html#method.create) of the crate `fastvm` stands on this call, and does more.
     ///
     /// - `name`: Display name.
     /// - `size_gib`: Size in GiB.
     /// - `access_mode`: What attachments may do with the volume.
     ///
-    /// Sends `POST /v1/volumes`.
+    /// Sends `POST /v1/volumes`, and gives [`Volume`](fastvm_api::types::Volume). It is not safe to send twice: it is sent again only if it provably never left.
+    ///
+    /// # Errors
+    ///
+    /// What can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # async fn example(client: fastvm_api::Client) -> fastvm_api::Result<()> {
+    /// use fastvm_api::types::AccessMode;
+    ///
+    /// let volume = client.volumes().create("data", 10, AccessMode::Rw).await?;
+    /// println!("{} is {}", volume.id, volume.status);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn create(
         &self,
         name: impl Into<String>,
@@ -51,12 +75,20 @@ impl Volumes {
 
     /// Retrieve a volume.
     ///
-    /// Returns the volume as it is now. This is the call to poll after `createVolume`, and
+    /// Returns the volume as it is now. This is the call to poll after [`client.volumes().create`](fastvm_api::volumes::Volumes::create), and
     /// after a change of size.
+    ///
+    /// [`Volumes::wait_until_ready`](https://docs.rs/fastvm/latest/fastvm/struct.Volumes.html#method.wait_until_ready) of the crate `fastvm` stands on this call, and does more.
     ///
     /// - `id`: Id of the volume. Opaque; it looks like `vol_` and 22 lowercase hex digits.
     ///
-    /// Sends `GET /v1/volumes/{id}`.
+    /// Sends `GET /v1/volumes/{id}`, and gives [`Volume`](fastvm_api::types::Volume). It is safe to send again.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn retrieve(&self, id: impl Into<String>) -> Retrieve {
         Retrieve::new(&self.client, id)
     }
@@ -68,7 +100,13 @@ impl Volumes {
     ///
     /// - `id`: Id of the volume. Opaque; it looks like `vol_` and 22 lowercase hex digits.
     ///
-    /// Sends `DELETE /v1/volumes/{id}`.
+    /// Sends `DELETE /v1/volumes/{id}`, and gives [`DeleteResponse`](fastvm_api::types::DeleteResponse). It is safe to send again.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn delete(&self, id: impl Into<String>) -> Delete {
         Delete::new(&self.client, id)
     }
@@ -78,12 +116,32 @@ impl Volumes {
     /// Changes the fields that are present and keeps the others.
     ///
     /// A volume can always grow. It can shrink only to a size that its data still fits in.
-    /// While a change of size is under way, `pendingSizeGiB` holds the new size and `sizeGiB`
+    /// While a change of size is under way, `pending_size_gib` holds the new size and `size_gib`
     /// the old one.
+    ///
+    /// [`Volumes::update`](https://docs.rs/fastvm/latest/fastvm/struct.Volumes.html#method.update) of the crate `fastvm` stands on this call, and does more.
     ///
     /// - `id`: Id of the volume. Opaque; it looks like `vol_` and 22 lowercase hex digits.
     ///
-    /// Sends `PATCH /v1/volumes/{id}`.
+    /// Optional, as methods of the builder: [`name`](Update::name), [`size_gib`](Update::size_gib), [`access_mode`](Update::access_mode).
+    ///
+    /// Sends `PATCH /v1/volumes/{id}`, and gives [`Volume`](fastvm_api::types::Volume). It is safe to send again.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # async fn example(client: fastvm_api::Client) -> fastvm_api::Result<()> {
+    /// let volume = client.volumes().update("vol_9a3c5e7f1b2d4c6e8f0a1b").size_gib(20).await?;
+    /// println!("{} GiB, to be {:?}", volume.size_gib, volume.pending_size_gib);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn update(&self, id: impl Into<String>) -> Update {
         Update::new(&self.client, id)
     }
@@ -94,7 +152,13 @@ impl Volumes {
     ///
     /// - `id`: Id of the volume. Opaque; it looks like `vol_` and 22 lowercase hex digits.
     ///
-    /// Sends `GET /v1/volumes/{id}/attachments`.
+    /// Sends `GET /v1/volumes/{id}/attachments`, and gives a list of [`VolumeAttachmentItemWithVm`](fastvm_api::types::VolumeAttachmentItemWithVm). It is safe to send again.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn list_attachments(&self, id: impl Into<String>) -> ListAttachments {
         ListAttachments::new(&self.client, id)
     }
@@ -102,7 +166,7 @@ impl Volumes {
 
 /// List the volumes of the org.
 ///
-/// Made by `client.volumes().list(..)`; sends `GET /v1/volumes` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.volumes().list`](fastvm_api::volumes::Volumes::list); sends `GET /v1/volumes` when awaited, and gives a list of [`Volume`](fastvm_api::types::Volume). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct List {
@@ -133,7 +197,7 @@ impl IntoFuture for List {
 
 /// Create a volume.
 ///
-/// Made by `client.volumes().create(..)`; sends `POST /v1/volumes` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.volumes().create`](fastvm_api::volumes::Volumes::create); sends `POST /v1/volumes` when awaited, and gives [`Volume`](fastvm_api::types::Volume). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct Create {
@@ -179,7 +243,7 @@ impl IntoFuture for Create {
 
 /// Retrieve a volume.
 ///
-/// Made by `client.volumes().retrieve(..)`; sends `GET /v1/volumes/{id}` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.volumes().retrieve`](fastvm_api::volumes::Volumes::retrieve); sends `GET /v1/volumes/{id}` when awaited, and gives [`Volume`](fastvm_api::types::Volume). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct Retrieve {
@@ -216,7 +280,7 @@ impl IntoFuture for Retrieve {
 
 /// Delete a volume.
 ///
-/// Made by `client.volumes().delete(..)`; sends `DELETE /v1/volumes/{id}` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.volumes().delete`](fastvm_api::volumes::Volumes::delete); sends `DELETE /v1/volumes/{id}` when awaited, and gives [`DeleteResponse`](fastvm_api::types::DeleteResponse). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct Delete {
@@ -253,7 +317,7 @@ impl IntoFuture for Delete {
 
 /// Change a volume's name, size or access mode.
 ///
-/// Made by `client.volumes().update(..)`; sends `PATCH /v1/volumes/{id}` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.volumes().update`](fastvm_api::volumes::Volumes::update); sends `PATCH /v1/volumes/{id}` when awaited, and gives [`Volume`](fastvm_api::types::Volume). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct Update {
@@ -316,7 +380,7 @@ impl IntoFuture for Update {
 
 /// List the VMs a volume is attached to.
 ///
-/// Made by `client.volumes().list_attachments(..)`; sends `GET /v1/volumes/{id}/attachments` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.volumes().list_attachments`](fastvm_api::volumes::Volumes::list_attachments); sends `GET /v1/volumes/{id}/attachments` when awaited, and gives a list of [`VolumeAttachmentItemWithVm`](fastvm_api::types::VolumeAttachmentItemWithVm). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct ListAttachments {

@@ -1,6 +1,7 @@
 //! The integration tests: one binary, so that it is linked once.
 
 mod blocking;
+mod buckets;
 mod calls;
 mod command;
 mod commands;
@@ -24,6 +25,7 @@ mod scale;
 mod secrets;
 mod snapshots;
 mod streams;
+mod tools;
 mod tracing;
 mod uploads;
 mod volumes;

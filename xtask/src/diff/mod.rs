@@ -96,6 +96,9 @@ const WORDS: &[&str] = &[
     "examples",
     "externalDocs",
     "x-fastvm-value-docs",
+    "x-fastvm-override",
+    "x-fastvm-stream-override",
+    "x-fastvm-example",
 ];
 
 impl<'a> Differ<'a> {

@@ -153,6 +153,7 @@ fn each_single_change_has_its_class_and_its_sentence() {
         (post("x-fastvm-stream"), Some(json!("things.stream")), Compatible, "`makeThing` gets the method `things.stream`"),
         (post("x-fastvm-retry"), Some(json!("repeat")), Breaking, "`makeThing` may be sent again"),
         (get("x-fastvm-retry"), Some(json!("once")), Compatible, "`listThings` is sent once"),
+        (get("x-fastvm-override"), Some(json!("Things::list")), Documentation, "`x-fastvm-override` of `listThings`"),
         (post("x-fastvm-timeout"), None, Breaking, "request timeout bounds `makeThing` now"),
         (get("callbacks"), Some(json!({"a": {}})), Unclassified, "`callbacks` of `listThings`"),
         (get("x-other"), Some(json!(1)), Unclassified, "`x-other` of `listThings` is `1` in place of nothing"),

@@ -5,7 +5,7 @@ use quote::{format_ident, quote};
 use syn::Ident;
 
 use super::call::{Argument, Call, unqualified};
-use super::resources::{required_body, sentence, whole_body};
+use super::resources::{required_body, whole_body};
 use super::{Scene, SetterMacro};
 use crate::names::{self, ident};
 use crate::refine::{self, docs, generic_argument, into_bound};
@@ -28,17 +28,7 @@ pub(super) fn write_builder(call: &Call, context: &Scene) -> TokenStream {
     } else {
         context.in_module(answer.clone())
     };
-    let place = operation
-        .place
-        .iter()
-        .map(String::as_str)
-        .collect::<Vec<_>>()
-        .join("().");
-    let docs = docs(&format!(
-        "{}\n\nMade by `client.{place}(..)`; sends `{}` when awaited. `.send()` answers status and headers too.",
-        sentence(&operation.summary, &operation.id),
-        operation.wire(),
-    ));
+    let docs = docs(&super::docs::of_builder(call));
 
     let fields = call.arguments.iter().map(|argument| {
         let (name, ty) = (&argument.name, &argument.ty);

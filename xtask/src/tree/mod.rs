@@ -3,6 +3,7 @@
 
 mod builders;
 mod call;
+mod docs;
 mod operations;
 mod resources;
 
@@ -52,6 +53,8 @@ pub struct Tree {
     pub modules: Vec<Module>,
     pub operations: TokenStream,
     pub setters: Vec<SetterMacro>,
+    /// A table of all operations, with links for the crate that overrides them.
+    pub table: String,
     /// Conversions between answers, put beside the types.
     pub conversions: TokenStream,
 }
@@ -73,6 +76,7 @@ pub fn tree(refined: &Refined, model: &Model) -> Result<Tree> {
     Ok(Tree {
         modules,
         operations: write_operations(model),
+        table: docs::table(model),
         setters: calls
             .iter()
             .filter_map(|call| write_setter_macro(call, &context))
@@ -343,6 +347,41 @@ mod tests {
         };
         assert!(repeatable("LIST_VMS"));
         assert!(!repeatable("REBOOT_VM"));
+    }
+
+    #[test]
+    fn a_method_tells_its_terms_and_what_is_built_on_it() {
+        let paths = PATHS.replace(
+            "operationId: launchVm, x-fastvm-method: vms.launch,",
+            "operationId: launchVm, x-fastvm-method: vms.launch, summary: Launch a VM, \
+             x-fastvm-override: 'Vms::launch', x-fastvm-example: 'client.vms().launch().await?;',",
+        );
+        let paths = paths.replace(
+            "'201': {",
+            "'400': {description: 'See `listVms`.'}, '201': {",
+        );
+        let (refined, model) = refined(&paths, SCHEMAS).unwrap();
+        let tree = tree(&refined, &model).unwrap();
+        let vms = tree
+            .modules
+            .into_iter()
+            .find(|module| module.path == ["vms"]);
+        let vms = printed(vms.unwrap().items);
+        for part in [
+            "/// Launch a VM.",
+            "[`Vms::launch`](https://docs.rs/fastvm/latest/fastvm/struct.Vms.html#method.launch)",
+            "methods of the builder: [`machine_type`](Launch::machine_type), [`wait_field`]",
+            "/// Sends `POST /v1/vms`, and gives [`LaunchVmResponse`](fastvm_api::types::LaunchVmResponse). It is not safe",
+            "/// - `400`: See [`client.vms().list`](fastvm_api::vms::Vms::list).",
+            "/// client.vms().launch().await?;",
+            "and gives a list of [`Vm`](fastvm_api::types::Vm). It is safe",
+        ] {
+            assert_has(&vms, part);
+        }
+        assert_has(
+            &tree.table,
+            "| Launch a VM | [`client.vms().launch`](fastvm_api::vms::Vms::launch) | [`Vms::launch`](crate::Vms::launch) | `POST /v1/vms` |",
+        );
     }
 
     #[test]

@@ -72,11 +72,15 @@ impl<'a> Node<'a> {
         ident(self.path.last().map_or("root", String::as_str))
     }
 
-    /// What a reader calls it: `vms.bucket_mounts` → "bucket mounts".
+    /// What a reader calls it: `vms.bucket_mounts` → "bucket mounts", `vms` → "VMs".
     pub(super) fn title(&self) -> String {
-        self.path
-            .last()
-            .map_or_else(String::new, |name| name.replace('_', " "))
+        let name = self.path.last().map_or("", String::as_str);
+        let words = name.split('_').map(|word| match word {
+            "vms" => "VMs",
+            "ssh" => "SSH",
+            word => word,
+        });
+        words.collect::<Vec<_>>().join(" ")
     }
 
     pub(super) fn has_scoped_calls(&self) -> bool {
@@ -163,15 +167,7 @@ fn write_accessor(child: &Node) -> TokenStream {
 
 fn write_resource(node: &Node, context: &Scene) -> TokenStream {
     let name = node.name();
-    let made_by = node
-        .path
-        .iter()
-        .map(|part| format!(".{part}()"))
-        .collect::<String>();
-    let docs = docs(&format!(
-        "The calls on {}: `client{made_by}`.",
-        node.title()
-    ));
+    let docs = docs(&super::docs::of_resource(node));
     let accessors = node.children.iter().map(write_accessor);
     let methods = node
         .calls
@@ -313,16 +309,28 @@ fn write_scoped_resource(node: &Node, context: &Scene) -> TokenStream {
 
 /// Where a method that makes a builder stands: what it knows already.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Scope {
+pub(super) enum Scope {
     Root,
     Resource,
     Handle,
     Scoped,
 }
 
+impl Scope {
+    /// Whether the method does without the first id in the path.
+    pub(super) fn has_id(self) -> bool {
+        matches!(self, Self::Handle | Self::Scoped)
+    }
+
+    /// Examples start at the client.
+    pub(super) fn shows_example(self) -> bool {
+        !self.has_id()
+    }
+}
+
 fn write_method(call: &Call, scope: Scope, context: &Scene) -> TokenStream {
     let (method, builder, generic) = (call.method(), call.builder(), call.generic());
-    let docs = docs(&method_docs(call, scope));
+    let docs = docs(&super::docs::of_method(call, scope));
     let mut arguments = Vec::new();
     let mut passed = Vec::new();
     for argument in call
@@ -380,57 +388,4 @@ pub(super) fn whole_body<'c, 'a>(call: &'c Call<'a>) -> Option<&'c Argument<'a>>
     call.arguments
         .iter()
         .find(|argument| argument.parameter.is_none() && call.body.is_none())
-}
-
-fn method_docs(call: &Call, scope: Scope) -> String {
-    let operation = call.operation;
-    let mut text = sentence(&operation.summary, &operation.id);
-    if !operation.description.is_empty() {
-        text += &format!("\n\n{}", operation.description.trim_end());
-    }
-    let mut arguments = String::new();
-    let path_parameters = call
-        .arguments
-        .iter()
-        .filter(|argument| argument.parameter.is_some() && !argument.optional);
-    for (index, argument) in path_parameters.enumerate() {
-        let is_own_id =
-            index == 0 && argument.in_path() && matches!(scope, Scope::Handle | Scope::Scoped);
-        if let Some(parameter) = argument.parameter.filter(|_| !is_own_id) {
-            arguments += &list_item(&argument.name.to_string(), &parameter.docs);
-        }
-    }
-    for field in required_body(call) {
-        arguments += &list_item(&field.name.to_string(), &field.docs);
-    }
-    if !arguments.is_empty() {
-        text += &format!("\n\n{}", arguments.trim_end());
-    }
-    text += &format!("\n\nSends `{}`.", operation.wire());
-    if !operation.errors.is_empty() {
-        text += "\n\n# Errors\n\n";
-        for (status, docs) in &operation.errors {
-            text += &list_item(status, docs);
-        }
-    }
-    text
-}
-
-fn list_item(name: &str, docs: &str) -> String {
-    let docs = docs.trim().replace('\n', "\n  ");
-    if docs.is_empty() {
-        format!("- `{name}`\n")
-    } else {
-        format!("- `{name}`: {docs}\n")
-    }
-}
-
-/// A summary as the first line of a doc comment.
-pub(super) fn sentence(summary: &str, fallback: &str) -> String {
-    let summary = summary.trim();
-    match summary.chars().last() {
-        None => format!("`{fallback}`."),
-        Some('.' | '!' | '?') => summary.to_owned(),
-        Some(_) => format!("{summary}."),
-    }
 }

@@ -16,7 +16,7 @@ impl Me {
         Self { client: client.clone() }
     }
 
-    /// The calls on ssh keys.
+    /// The calls on SSH keys.
     pub fn ssh_keys(&self) -> crate::me::ssh_keys::SshKeys {
         crate::me::ssh_keys::SshKeys::new(&self.client)
     }

@@ -1,13 +1,15 @@
 // Generated from openapi.yaml by `cargo xtask regen`. Edits are lost: change the document.
 
-//! Calls on ssh keys.
+//! Calls on SSH keys.
 
 use crate::Client;
 use crate::{ResponseValue, Result, operations};
 use crate::call::{Call, Pending};
 use crate::types;
 
-/// The calls on ssh keys: `client.me().ssh_keys()`.
+/// The calls on SSH keys: `client.me().ssh_keys()`.
+///
+/// The public keys that let the calling user log in to VMs over SSH.
 #[derive(Clone, Debug)]
 pub struct SshKeys {
     client: Client,
@@ -27,7 +29,11 @@ impl SshKeys {
     /// gateway ends the SSH session and forwards to the VM, so the VM needs no public IPv4
     /// address, and its IPv6 address need not be known.
     ///
-    /// Sends `GET /v1/me/ssh-keys`.
+    /// Sends `GET /v1/me/ssh-keys`, and gives [`SshKeyListResponse`](fastvm_api::types::SshKeyListResponse). It is safe to send again.
+    ///
+    /// # Errors
+    ///
+    /// What can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn list(&self) -> List {
         List::new(&self.client)
     }
@@ -38,15 +44,32 @@ impl SshKeys {
     /// The server computes the fingerprint that identifies the key. A user has at most 32
     /// keys.
     ///
+    /// [`SshKeys::add_file`](https://docs.rs/fastvm/latest/fastvm/struct.SshKeys.html#method.add_file) of the crate `fastvm` stands on this call, and does more.
+    ///
     /// - `public_key`: The public key in OpenSSH form, such as the line in `id_ed25519.pub`, without the
     ///   line break at its end. A comment is dropped; a line break is refused.
     ///
-    /// Sends `POST /v1/me/ssh-keys`.
+    /// Optional, as methods of the builder: [`name`](Add::name).
+    ///
+    /// Sends `POST /v1/me/ssh-keys`, and gives [`SshKey`](fastvm_api::types::SshKey). It is not safe to send twice: it is sent again only if it provably never left.
     ///
     /// # Errors
     ///
     /// - `409`: A key with this fingerprint is stored already, for the caller or for another user:
     ///   a fingerprint exists only once across all users.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # async fn example(client: fastvm_api::Client) -> fastvm_api::Result<()> {
+    /// let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
+    /// let stored = client.me().ssh_keys().add(key).name("laptop").await?;
+    /// println!("{}", stored.fingerprint);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn add(&self, public_key: impl Into<String>) -> Add {
         Add::new(&self.client, public_key)
     }
@@ -60,7 +83,13 @@ impl SshKeys {
     ///   Percent-encode it as one path segment, since it contains `:` and can contain `+`
     ///   and `/`.
     ///
-    /// Sends `DELETE /v1/me/ssh-keys/{fingerprint}`.
+    /// Sends `DELETE /v1/me/ssh-keys/{fingerprint}`, and gives [`DeleteResponse`](fastvm_api::types::DeleteResponse). It is safe to send again.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn delete(&self, fingerprint: impl Into<String>) -> Delete {
         Delete::new(&self.client, fingerprint)
     }
@@ -68,7 +97,7 @@ impl SshKeys {
 
 /// List your SSH keys.
 ///
-/// Made by `client.me().ssh_keys().list(..)`; sends `GET /v1/me/ssh-keys` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.me().ssh_keys().list`](fastvm_api::me::ssh_keys::SshKeys::list); sends `GET /v1/me/ssh-keys` when awaited, and gives [`SshKeyListResponse`](fastvm_api::types::SshKeyListResponse). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct List {
@@ -99,7 +128,7 @@ impl IntoFuture for List {
 
 /// Add an SSH key.
 ///
-/// Made by `client.me().ssh_keys().add(..)`; sends `POST /v1/me/ssh-keys` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.me().ssh_keys().add`](fastvm_api::me::ssh_keys::SshKeys::add); sends `POST /v1/me/ssh-keys` when awaited, and gives [`SshKey`](fastvm_api::types::SshKey). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct Add {
@@ -146,7 +175,7 @@ impl IntoFuture for Add {
 
 /// Delete an SSH key.
 ///
-/// Made by `client.me().ssh_keys().delete(..)`; sends `DELETE /v1/me/ssh-keys/{fingerprint}` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.me().ssh_keys().delete`](fastvm_api::me::ssh_keys::SshKeys::delete); sends `DELETE /v1/me/ssh-keys/{fingerprint}` when awaited, and gives [`DeleteResponse`](fastvm_api::types::DeleteResponse). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct Delete {

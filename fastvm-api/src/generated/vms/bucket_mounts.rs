@@ -8,6 +8,8 @@ use crate::call::{Call, Pending};
 use crate::types;
 
 /// The calls on bucket mounts: `client.vms().bucket_mounts()`.
+///
+/// Mount a GCS or S3 bucket of your own into a VM.
 #[derive(Clone, Debug)]
 pub struct BucketMounts {
     client: Client,
@@ -24,7 +26,13 @@ impl BucketMounts {
     ///
     /// - `id`: Id of the VM. Opaque; it looks like a UUID.
     ///
-    /// Sends `GET /v1/vms/{id}/bucket-mounts`.
+    /// Sends `GET /v1/vms/{id}/bucket-mounts`, and gives a list of [`BucketMount`](fastvm_api::types::BucketMount). It is safe to send again.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn list(&self, id: impl Into<String>) -> List {
         List::new(&self.client, id)
     }
@@ -35,7 +43,7 @@ impl BucketMounts {
     /// the credentials for the mount and never returns them.
     ///
     /// A request whose answer was lost must not simply be sent again: look at
-    /// `listBucketMounts` first.
+    /// [`client.vms().bucket_mounts().list`](fastvm_api::vms::bucket_mounts::BucketMounts::list) first.
     ///
     /// - `id`: Id of the VM. Opaque; it looks like a UUID.
     /// - `bucket_uri`: The bucket, and optionally a prefix in it: `gs://<bucket>[/prefix]` for GCS or
@@ -43,7 +51,29 @@ impl BucketMounts {
     /// - `mount_path`: Where to mount the bucket in the VM.
     /// - `credentials`: The login to the bucket.
     ///
-    /// Sends `POST /v1/vms/{id}/bucket-mounts`.
+    /// Optional, as methods of the builder: [`read_only`](Attach::read_only).
+    ///
+    /// Sends `POST /v1/vms/{id}/bucket-mounts`, and gives [`BucketMount`](fastvm_api::types::BucketMount). It is not safe to send twice: it is sent again only if it provably never left.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # async fn example(client: fastvm_api::Client) -> fastvm_api::Result<()> {
+    /// use fastvm_api::types::{AwsCredentialsValue, BucketMountCredentials};
+    ///
+    /// let file = "[default]\naws_access_key_id = …\naws_secret_access_key = …\n";
+    /// let login = BucketMountCredentials::AwsCredentials(AwsCredentialsValue::new(file));
+    /// let id = "0f8fad5b-d9cb-469f-a165-70867728950e";
+    /// client.vms().bucket_mounts().attach(id, "s3://models", "/mnt/models", login).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn attach(
         &self,
         id: impl Into<String>,
@@ -61,7 +91,13 @@ impl BucketMounts {
     /// - `id`: Id of the VM. Opaque; it looks like a UUID.
     /// - `bucket_mount_id`: Id of the bucket mount. Opaque; it looks like `bm_` and 22 lowercase hex digits.
     ///
-    /// Sends `GET /v1/vms/{id}/bucket-mounts/{bucketMountId}`.
+    /// Sends `GET /v1/vms/{id}/bucket-mounts/{bucketMountId}`, and gives [`BucketMount`](fastvm_api::types::BucketMount). It is safe to send again.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn retrieve(
         &self,
         id: impl Into<String>,
@@ -78,7 +114,13 @@ impl BucketMounts {
     /// - `id`: Id of the VM. Opaque; it looks like a UUID.
     /// - `bucket_mount_id`: Id of the bucket mount. Opaque; it looks like `bm_` and 22 lowercase hex digits.
     ///
-    /// Sends `DELETE /v1/vms/{id}/bucket-mounts/{bucketMountId}`.
+    /// Sends `DELETE /v1/vms/{id}/bucket-mounts/{bucketMountId}`. It is safe to send again.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn delete(
         &self,
         id: impl Into<String>,
@@ -96,12 +138,15 @@ impl BucketMounts {
     /// - `bucket_mount_id`: Id of the bucket mount. Opaque; it looks like `bm_` and 22 lowercase hex digits.
     /// - `credentials`: The login to the bucket that replaces the present one.
     ///
-    /// Sends `PATCH /v1/vms/{id}/bucket-mounts/{bucketMountId}`.
+    /// Sends `PATCH /v1/vms/{id}/bucket-mounts/{bucketMountId}`, and gives [`BucketMount`](fastvm_api::types::BucketMount). It is safe to send again.
     ///
     /// # Errors
     ///
-    /// - `502`: The rotation did not work and was rolled back. If that failed too, `mountStatus` of
+    /// - `404`: There is no such resource, or it belongs to another org.
+    /// - `502`: The rotation did not work and was rolled back. If that failed too, `mount_status` of
     ///   the mount is `failed`.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn rotate(
         &self,
         id: impl Into<String>,
@@ -131,7 +176,13 @@ impl VmBucketMounts {
     ///
     /// Returns the bucket mounts of the VM, without their credentials.
     ///
-    /// Sends `GET /v1/vms/{id}/bucket-mounts`.
+    /// Sends `GET /v1/vms/{id}/bucket-mounts`, and gives a list of [`BucketMount`](fastvm_api::types::BucketMount). It is safe to send again.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn list(&self) -> List {
         List::new(&self.client, &self.id)
     }
@@ -142,14 +193,22 @@ impl VmBucketMounts {
     /// the credentials for the mount and never returns them.
     ///
     /// A request whose answer was lost must not simply be sent again: look at
-    /// `listBucketMounts` first.
+    /// [`client.vms().bucket_mounts().list`](fastvm_api::vms::bucket_mounts::BucketMounts::list) first.
     ///
     /// - `bucket_uri`: The bucket, and optionally a prefix in it: `gs://<bucket>[/prefix]` for GCS or
     ///   `s3://<bucket>[/prefix]` for S3.
     /// - `mount_path`: Where to mount the bucket in the VM.
     /// - `credentials`: The login to the bucket.
     ///
-    /// Sends `POST /v1/vms/{id}/bucket-mounts`.
+    /// Optional, as methods of the builder: [`read_only`](Attach::read_only).
+    ///
+    /// Sends `POST /v1/vms/{id}/bucket-mounts`, and gives [`BucketMount`](fastvm_api::types::BucketMount). It is not safe to send twice: it is sent again only if it provably never left.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn attach(
         &self,
         bucket_uri: impl Into<String>,
@@ -165,7 +224,13 @@ impl VmBucketMounts {
     ///
     /// - `bucket_mount_id`: Id of the bucket mount. Opaque; it looks like `bm_` and 22 lowercase hex digits.
     ///
-    /// Sends `GET /v1/vms/{id}/bucket-mounts/{bucketMountId}`.
+    /// Sends `GET /v1/vms/{id}/bucket-mounts/{bucketMountId}`, and gives [`BucketMount`](fastvm_api::types::BucketMount). It is safe to send again.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn retrieve(&self, bucket_mount_id: impl Into<String>) -> Retrieve {
         Retrieve::new(&self.client, &self.id, bucket_mount_id)
     }
@@ -177,7 +242,13 @@ impl VmBucketMounts {
     ///
     /// - `bucket_mount_id`: Id of the bucket mount. Opaque; it looks like `bm_` and 22 lowercase hex digits.
     ///
-    /// Sends `DELETE /v1/vms/{id}/bucket-mounts/{bucketMountId}`.
+    /// Sends `DELETE /v1/vms/{id}/bucket-mounts/{bucketMountId}`. It is safe to send again.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn delete(&self, bucket_mount_id: impl Into<String>) -> Delete {
         Delete::new(&self.client, &self.id, bucket_mount_id)
     }
@@ -190,12 +261,15 @@ impl VmBucketMounts {
     /// - `bucket_mount_id`: Id of the bucket mount. Opaque; it looks like `bm_` and 22 lowercase hex digits.
     /// - `credentials`: The login to the bucket that replaces the present one.
     ///
-    /// Sends `PATCH /v1/vms/{id}/bucket-mounts/{bucketMountId}`.
+    /// Sends `PATCH /v1/vms/{id}/bucket-mounts/{bucketMountId}`, and gives [`BucketMount`](fastvm_api::types::BucketMount). It is safe to send again.
     ///
     /// # Errors
     ///
-    /// - `502`: The rotation did not work and was rolled back. If that failed too, `mountStatus` of
+    /// - `404`: There is no such resource, or it belongs to another org.
+    /// - `502`: The rotation did not work and was rolled back. If that failed too, `mount_status` of
     ///   the mount is `failed`.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn rotate(
         &self,
         bucket_mount_id: impl Into<String>,
@@ -207,7 +281,7 @@ impl VmBucketMounts {
 
 /// List the bucket mounts of a VM.
 ///
-/// Made by `client.vms().bucket_mounts().list(..)`; sends `GET /v1/vms/{id}/bucket-mounts` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.vms().bucket_mounts().list`](fastvm_api::vms::bucket_mounts::BucketMounts::list); sends `GET /v1/vms/{id}/bucket-mounts` when awaited, and gives a list of [`BucketMount`](fastvm_api::types::BucketMount). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct List {
@@ -244,7 +318,7 @@ impl IntoFuture for List {
 
 /// Mount a bucket in a VM.
 ///
-/// Made by `client.vms().bucket_mounts().attach(..)`; sends `POST /v1/vms/{id}/bucket-mounts` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.vms().bucket_mounts().attach`](fastvm_api::vms::bucket_mounts::BucketMounts::attach); sends `POST /v1/vms/{id}/bucket-mounts` when awaited, and gives [`BucketMount`](fastvm_api::types::BucketMount). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct Attach {
@@ -305,7 +379,7 @@ impl IntoFuture for Attach {
 
 /// Retrieve a bucket mount.
 ///
-/// Made by `client.vms().bucket_mounts().retrieve(..)`; sends `GET /v1/vms/{id}/bucket-mounts/{bucketMountId}` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.vms().bucket_mounts().retrieve`](fastvm_api::vms::bucket_mounts::BucketMounts::retrieve); sends `GET /v1/vms/{id}/bucket-mounts/{bucketMountId}` when awaited, and gives [`BucketMount`](fastvm_api::types::BucketMount). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct Retrieve {
@@ -357,7 +431,7 @@ impl IntoFuture for Retrieve {
 
 /// Unmount a bucket from a VM.
 ///
-/// Made by `client.vms().bucket_mounts().delete(..)`; sends `DELETE /v1/vms/{id}/bucket-mounts/{bucketMountId}` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.vms().bucket_mounts().delete`](fastvm_api::vms::bucket_mounts::BucketMounts::delete); sends `DELETE /v1/vms/{id}/bucket-mounts/{bucketMountId}` when awaited. `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct Delete {
@@ -409,7 +483,7 @@ impl IntoFuture for Delete {
 
 /// Rotate the credentials of a bucket mount.
 ///
-/// Made by `client.vms().bucket_mounts().rotate(..)`; sends `PATCH /v1/vms/{id}/bucket-mounts/{bucketMountId}` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.vms().bucket_mounts().rotate`](fastvm_api::vms::bucket_mounts::BucketMounts::rotate); sends `PATCH /v1/vms/{id}/bucket-mounts/{bucketMountId}` when awaited, and gives [`BucketMount`](fastvm_api::types::BucketMount). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct Rotate {

@@ -8,6 +8,8 @@ use crate::call::{Call, Pending};
 use crate::types;
 
 /// The calls on files: `client.vms().files()`.
+///
+/// Move files into and out of a VM by way of signed storage URLs.
 #[derive(Clone, Debug)]
 pub struct Files {
     client: Client,
@@ -23,39 +25,68 @@ impl Files {
     /// Returns two short-lived URLs for one staging object of this VM, one to PUT it and one
     /// to GET it. They serve both directions:
     ///
-    /// - **Upload**: the client PUTs the bytes to `uploadUrl`, then `fetchFileToVm` has the
-    ///   VM load them from `downloadUrl`.
-    /// - **Download**: a command in the VM PUTs the bytes to `uploadUrl`, then the client
-    ///   GETs `downloadUrl`.
+    /// - **Upload**: the client PUTs the bytes to `upload_url`, then [`client.vms().files().fetch`](fastvm_api::vms::files::Files::fetch) has the
+    ///   VM load them from `download_url`.
+    /// - **Download**: a command in the VM PUTs the bytes to `upload_url`, then the client
+    ///   GETs `download_url`.
     ///
     /// The URLs carry their own authority: send no API key with them, and keep them secret
-    /// as long as they live. A file must not be larger than `maxUploadBytes`.
+    /// as long as they live. A file must not be larger than `max_upload_bytes`.
+    ///
+    /// [`Vm::download`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.download) of the crate `fastvm` stands on this call, and does more.
     ///
     /// - `id`: Id of the VM. Opaque; it looks like a UUID.
     /// - `path`: Path of the file that is to be moved. It only scopes the staging object; any text
     ///   is accepted.
     ///
-    /// Sends `POST /v1/vms/{id}/files/presign`.
+    /// Sends `POST /v1/vms/{id}/files/presign`, and gives [`FilePresignResponse`](fastvm_api::types::FilePresignResponse). It is not safe to send twice: it is sent again only if it provably never left.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # async fn example(client: fastvm_api::Client) -> fastvm_api::Result<()> {
+    /// let id = "0f8fad5b-d9cb-469f-a165-70867728950e";
+    /// let urls = client.vms().files().presign(id, "/root/data.csv").await?;
+    /// println!("{} bytes at most", urls.max_upload_bytes);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn presign(&self, id: impl Into<String>, path: impl Into<String>) -> Presign {
         Presign::new(&self.client, id, path)
     }
 
     /// Load a staged file into a VM.
     ///
-    /// Makes the VM download the staging object behind a `downloadUrl` of `presignFile` to a
+    /// Makes the VM download the staging object behind a `download_url` of [`client.vms().files().presign`](fastvm_api::vms::files::Files::presign) to a
     /// path in its file system. This is the second half of an upload.
     ///
     /// The answer has the form of a command's result and describes the download and the
-    /// unpacking inside the VM: look at `exitCode`, since a download that failed is a success
+    /// unpacking inside the VM: look at `exit_code`, since a download that failed is a success
     /// of this call.
     ///
     /// The call is not idempotent. After an error the file may have been written.
     ///
+    /// [`Vm::upload`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.upload) of the crate `fastvm` stands on this call, and does more.
+    ///
     /// - `id`: Id of the VM. Opaque; it looks like a UUID.
-    /// - `url`: A `downloadUrl` from `presignFile`. Other URLs are refused.
+    /// - `url`: A `download_url` from [`client.vms().files().presign`](fastvm_api::vms::files::Files::presign). Other URLs are refused.
     /// - `path`: Where to put the file in the VM; an absolute path.
     ///
-    /// Sends `POST /v1/vms/{id}/files/fetch`.
+    /// Optional, as methods of the builder: [`timeout_sec`](Fetch::timeout_sec).
+    ///
+    /// Sends `POST /v1/vms/{id}/files/fetch`, and gives [`ExecVmResponse`](fastvm_api::types::ExecVmResponse). It is not safe to send twice: it is sent again only if it provably never left. The client's request timeout does not apply.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn fetch(
         &self,
         id: impl Into<String>,
@@ -86,37 +117,55 @@ impl VmFiles {
     /// Returns two short-lived URLs for one staging object of this VM, one to PUT it and one
     /// to GET it. They serve both directions:
     ///
-    /// - **Upload**: the client PUTs the bytes to `uploadUrl`, then `fetchFileToVm` has the
-    ///   VM load them from `downloadUrl`.
-    /// - **Download**: a command in the VM PUTs the bytes to `uploadUrl`, then the client
-    ///   GETs `downloadUrl`.
+    /// - **Upload**: the client PUTs the bytes to `upload_url`, then [`client.vms().files().fetch`](fastvm_api::vms::files::Files::fetch) has the
+    ///   VM load them from `download_url`.
+    /// - **Download**: a command in the VM PUTs the bytes to `upload_url`, then the client
+    ///   GETs `download_url`.
     ///
     /// The URLs carry their own authority: send no API key with them, and keep them secret
-    /// as long as they live. A file must not be larger than `maxUploadBytes`.
+    /// as long as they live. A file must not be larger than `max_upload_bytes`.
+    ///
+    /// [`Vm::download`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.download) of the crate `fastvm` stands on this call, and does more.
     ///
     /// - `path`: Path of the file that is to be moved. It only scopes the staging object; any text
     ///   is accepted.
     ///
-    /// Sends `POST /v1/vms/{id}/files/presign`.
+    /// Sends `POST /v1/vms/{id}/files/presign`, and gives [`FilePresignResponse`](fastvm_api::types::FilePresignResponse). It is not safe to send twice: it is sent again only if it provably never left.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn presign(&self, path: impl Into<String>) -> Presign {
         Presign::new(&self.client, &self.id, path)
     }
 
     /// Load a staged file into a VM.
     ///
-    /// Makes the VM download the staging object behind a `downloadUrl` of `presignFile` to a
+    /// Makes the VM download the staging object behind a `download_url` of [`client.vms().files().presign`](fastvm_api::vms::files::Files::presign) to a
     /// path in its file system. This is the second half of an upload.
     ///
     /// The answer has the form of a command's result and describes the download and the
-    /// unpacking inside the VM: look at `exitCode`, since a download that failed is a success
+    /// unpacking inside the VM: look at `exit_code`, since a download that failed is a success
     /// of this call.
     ///
     /// The call is not idempotent. After an error the file may have been written.
     ///
-    /// - `url`: A `downloadUrl` from `presignFile`. Other URLs are refused.
+    /// [`Vm::upload`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.upload) of the crate `fastvm` stands on this call, and does more.
+    ///
+    /// - `url`: A `download_url` from [`client.vms().files().presign`](fastvm_api::vms::files::Files::presign). Other URLs are refused.
     /// - `path`: Where to put the file in the VM; an absolute path.
     ///
-    /// Sends `POST /v1/vms/{id}/files/fetch`.
+    /// Optional, as methods of the builder: [`timeout_sec`](Fetch::timeout_sec).
+    ///
+    /// Sends `POST /v1/vms/{id}/files/fetch`, and gives [`ExecVmResponse`](fastvm_api::types::ExecVmResponse). It is not safe to send twice: it is sent again only if it provably never left. The client's request timeout does not apply.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn fetch(&self, url: impl Into<String>, path: impl Into<String>) -> Fetch {
         Fetch::new(&self.client, &self.id, url, path)
     }
@@ -124,7 +173,7 @@ impl VmFiles {
 
 /// Get signed URLs to move a file into or out of a VM.
 ///
-/// Made by `client.vms().files().presign(..)`; sends `POST /v1/vms/{id}/files/presign` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.vms().files().presign`](fastvm_api::vms::files::Files::presign); sends `POST /v1/vms/{id}/files/presign` when awaited, and gives [`FilePresignResponse`](fastvm_api::types::FilePresignResponse). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct Presign {
@@ -173,7 +222,7 @@ impl IntoFuture for Presign {
 
 /// Load a staged file into a VM.
 ///
-/// Made by `client.vms().files().fetch(..)`; sends `POST /v1/vms/{id}/files/fetch` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.vms().files().fetch`](fastvm_api::vms::files::Files::fetch); sends `POST /v1/vms/{id}/files/fetch` when awaited, and gives [`ExecVmResponse`](fastvm_api::types::ExecVmResponse). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct Fetch {

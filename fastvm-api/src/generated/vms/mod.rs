@@ -1,6 +1,6 @@
 // Generated from openapi.yaml by `cargo xtask regen`. Edits are lost: change the document.
 
-//! Calls on vms.
+//! Calls on VMs.
 
 pub mod services;
 pub mod files;
@@ -13,7 +13,10 @@ use crate::{ResponseValue, Result, operations};
 use crate::call::{Call, Pending};
 use crate::types;
 
-/// The calls on vms: `client.vms()`.
+/// The calls on VMs: `client.vms()`.
+///
+/// Launch, watch, pause, resume, change and delete VMs; run commands in them, open their
+/// serial console and guard them with a firewall.
 ///
 /// `V` is what a VM that an operation answers is handed out as: plain data, or a handle
 /// with verbs of its own.
@@ -60,7 +63,27 @@ impl<V: FromVm> Vms<V> {
     /// of `metadata` entries, each compared for equality. A `status` that the server does
     /// not know gives an empty list, not an error.
     ///
-    /// Sends `GET /v1/vms`.
+    /// [`Vms::sweep`](https://docs.rs/fastvm/latest/fastvm/struct.Vms.html#method.sweep) of the crate `fastvm` stands on this call, and does more.
+    ///
+    /// Optional, as methods of the builder: [`metadata`](List::metadata), [`status`](List::status).
+    ///
+    /// Sends `GET /v1/vms`, and gives a list of [`Vm`](fastvm_api::types::Vm). It is safe to send again.
+    ///
+    /// # Errors
+    ///
+    /// What can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # async fn example(client: fastvm_api::Client) -> fastvm_api::Result<()> {
+    /// let running = client.vms().list().status("running").metadata("env", "prod").await?;
+    /// for vm in running {
+    ///     println!("{} {}", vm.id, vm.name);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn list(&self) -> List {
         List::new(&self.client)
     }
@@ -69,29 +92,45 @@ impl<V: FromVm> Vms<V> {
     ///
     /// Starts a new VM in one of two ways:
     ///
-    /// - **Cold boot**: give a `machineType`. It is required unless `snapshotId` is given.
-    /// - **Restore**: give a `snapshotId`. The VM continues from the captured state and takes
+    /// - **Cold boot**: give a `machine_type`. It is required unless `snapshot_id` is given.
+    /// - **Restore**: give a `snapshot_id`. The VM continues from the captured state and takes
     ///   over the machine type, volumes, bucket mounts and services of the snapshot. A
-    ///   `volumes` or `bucketMounts` list in the request replaces the captured list in full,
+    ///   `volumes` or `bucket_mounts` list in the request replaces the captured list in full,
     ///   an empty one included; leaving the field out keeps the captured list.
     ///
     /// The status code tells how far the launch has come. With 201 the VM already runs. With
-    /// 202 it is queued: poll `getVm` until `status` is `running`, or `error` or `stopped`,
+    /// 202 it is queued: poll [`client.vms().retrieve`](fastvm_api::vms::Vms::retrieve) until `status` is `running`, or `error` or `stopped`,
     /// which mean that the launch failed.
     ///
     /// A launch can succeed in part. Volumes and buckets that could not be attached are
-    /// listed in `attachmentWarnings`, services that could not be registered again after a
-    /// restore in `snapshotRestoreWarnings`.
+    /// listed in `attachment_warnings`, services that could not be registered again after a
+    /// restore in `snapshot_restore_warnings`.
     ///
     /// Each request makes a VM of its own, so a request whose answer was lost must not simply
     /// be sent again: it could leave a second VM running.
     ///
-    /// Sends `POST /v1/vms`.
+    /// [`Vms::launch`](https://docs.rs/fastvm/latest/fastvm/struct.Vms.html#method.launch) of the crate `fastvm` stands on this call, and does more.
+    ///
+    /// Optional, as methods of the builder: [`machine_type`](Launch::machine_type), [`snapshot_id`](Launch::snapshot_id), [`name`](Launch::name), [`disk_gib`](Launch::disk_gib), [`metadata`](Launch::metadata), [`env_vars`](Launch::env_vars), [`firewall`](Launch::firewall), [`ttl`](Launch::ttl), [`volumes`](Launch::volumes), [`bucket_mounts`](Launch::bucket_mounts).
+    ///
+    /// Sends `POST /v1/vms`, and gives [`LaunchVmResponse`](fastvm_api::types::LaunchVmResponse). It is not safe to send twice: it is sent again only if it provably never left.
     ///
     /// # Errors
     ///
     /// - `400`: The request is not valid: for instance a TTL of more than one year, or neither
-    ///   `machineType` nor `snapshotId`. No VM was made.
+    ///   `machine_type` nor `snapshot_id`. No VM was made.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # async fn example(client: fastvm_api::Client) -> fastvm_api::Result<()> {
+    /// let vm = client.vms().launch().machine_type("c1m2").name("dev").await?;
+    /// println!("{} is {}", vm.id, vm.status); // it may still be on its way
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn launch(&self) -> Launch {
         Launch::new(&self.client)
     }
@@ -101,21 +140,57 @@ impl<V: FromVm> Vms<V> {
     /// Returns the VM as it is now, with the volumes and bucket mounts attached to it. This is
     /// the call to poll after a launch or a resume that was queued.
     ///
+    /// [`Client::wait_for_vm_ready`](https://docs.rs/fastvm/latest/fastvm/struct.Client.html#method.wait_for_vm_ready) of the crate `fastvm` stands on this call, and does more.
+    ///
     /// - `id`: Id of the VM. Opaque; it looks like a UUID.
     ///
-    /// Sends `GET /v1/vms/{id}`.
+    /// Sends `GET /v1/vms/{id}`, and gives [`Vm`](fastvm_api::types::Vm). It is safe to send again.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # async fn example(client: fastvm_api::Client) -> fastvm_api::Result<()> {
+    /// let vm = client.vms().retrieve("0f8fad5b-d9cb-469f-a165-70867728950e").await?;
+    /// println!("{} vCPU, {} MiB, {}", vm.cpu, vm.memory_mib, vm.status);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn retrieve(&self, id: impl Into<String>) -> Retrieve<V> {
         Retrieve::new(&self.client, id)
     }
 
     /// Delete a VM.
     ///
-    /// Ends the VM for good. A deleted VM no longer appears in `listVms`. Snapshots that were
+    /// Ends the VM for good. A deleted VM no longer appears in [`client.vms().list`](fastvm_api::vms::Vms::list). Snapshots that were
     /// taken of it and volumes that were attached to it are resources of their own.
+    ///
+    /// [`Vm::into_guard`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.into_guard) of the crate `fastvm` stands on this call, and does more.
     ///
     /// - `id`: Id of the VM. Opaque; it looks like a UUID.
     ///
-    /// Sends `DELETE /v1/vms/{id}`.
+    /// Sends `DELETE /v1/vms/{id}`, and gives [`DeleteResponse`](fastvm_api::types::DeleteResponse). It is safe to send again.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # async fn example(client: fastvm_api::Client) -> fastvm_api::Result<()> {
+    /// let gone = client.vms().delete("0f8fad5b-d9cb-469f-a165-70867728950e").await?;
+    /// assert!(gone.deleted);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn delete(&self, id: impl Into<String>) -> Delete {
         Delete::new(&self.client, id)
     }
@@ -129,11 +204,28 @@ impl<V: FromVm> Vms<V> {
     ///
     /// - `id`: Id of the VM. Opaque; it looks like a UUID.
     ///
-    /// Sends `PATCH /v1/vms/{id}`.
+    /// Optional, as methods of the builder: [`name`](Update::name), [`metadata`](Update::metadata), [`ttl`](Update::ttl).
+    ///
+    /// Sends `PATCH /v1/vms/{id}`, and gives [`Vm`](fastvm_api::types::Vm). It is safe to send again.
     ///
     /// # Errors
     ///
     /// - `400`: The request is not valid, for instance a TTL of more than one year.
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # async fn example(client: fastvm_api::Client) -> fastvm_api::Result<()> {
+    /// use fastvm_api::types::{TtlAction, VmTtl};
+    ///
+    /// let ttl = VmTtl::new(3600, TtlAction::Pause);
+    /// client.vms().update("0f8fad5b-d9cb-469f-a165-70867728950e").name("dev").ttl(ttl).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn update(&self, id: impl Into<String>) -> Update<V> {
         Update::new(&self.client, id)
     }
@@ -141,14 +233,30 @@ impl<V: FromVm> Vms<V> {
     /// Pause a VM.
     ///
     /// Saves the state of the VM and gives back its worker and its share of the org's quotas.
-    /// The VM ends in state `paused`, and a TTL countdown stands still until `resumeVm`.
+    /// The VM ends in state `paused`, and a TTL countdown stands still until [`client.vms().resume`](fastvm_api::vms::Vms::resume).
     ///
     /// The call blocks until the pause is complete, which takes about 3 s. Pausing a paused
     /// VM succeeds and changes nothing.
     ///
     /// - `id`: Id of the VM. Opaque; it looks like a UUID.
     ///
-    /// Sends `POST /v1/vms/{id}/pause`.
+    /// Sends `POST /v1/vms/{id}/pause`, and gives [`Vm`](fastvm_api::types::Vm). It is safe to send again.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # async fn example(client: fastvm_api::Client) -> fastvm_api::Result<()> {
+    /// let vm = client.vms().pause("0f8fad5b-d9cb-469f-a165-70867728950e").await?;
+    /// assert_eq!(vm.status, "paused");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn pause(&self, id: impl Into<String>) -> Pause<V> {
         Pause::new(&self.client, id)
     }
@@ -158,12 +266,18 @@ impl<V: FromVm> Vms<V> {
     /// Brings the saved state of a paused VM back, so that it ends in state `running`. The VM
     /// takes up quota again, and a TTL countdown goes on with what was left of it.
     ///
-    /// With 200 the VM already runs. With 202 it waits for capacity: poll `getVm` until it is
+    /// With 200 the VM already runs. With 202 it waits for capacity: poll [`client.vms().retrieve`](fastvm_api::vms::Vms::retrieve) until it is
     /// `running`. Resuming a running VM does no harm.
     ///
     /// - `id`: Id of the VM. Opaque; it looks like a UUID.
     ///
-    /// Sends `POST /v1/vms/{id}/resume`.
+    /// Sends `POST /v1/vms/{id}/resume`, and gives [`Vm`](fastvm_api::types::Vm). It is safe to send again.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn resume(&self, id: impl Into<String>) -> Resume<V> {
         Resume::new(&self.client, id)
     }
@@ -173,17 +287,22 @@ impl<V: FromVm> Vms<V> {
     /// Starts the countdown anew with the full `seconds` of the VM's `ttl`. Call it now and
     /// then to keep a VM alive while it is in use.
     ///
-    /// - A running VM expires `seconds` from now, as `expiresAtMs` says.
-    /// - A paused VM gets its full time back in `ttlRemainingMs`; it counts down after the
+    /// - A running VM expires `seconds` from now, as `expires_at_ms` says.
+    /// - A paused VM gets its full time back in `ttl_remaining_ms`; it counts down after the
     ///   next resume.
+    ///
+    /// [`Vm::lease`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.lease) of the crate `fastvm` stands on this call, and does more.
     ///
     /// - `id`: Id of the VM. Opaque; it looks like a UUID.
     ///
-    /// Sends `POST /v1/vms/{id}/ttl/refresh`.
+    /// Sends `POST /v1/vms/{id}/ttl/refresh`, and gives [`Vm`](fastvm_api::types::Vm). It is safe to send again.
     ///
     /// # Errors
     ///
-    /// - `409`: The VM has no TTL. Set one with `updateVm`.
+    /// - `404`: There is no such resource, or it belongs to another org.
+    /// - `409`: The VM has no TTL. Set one with [`client.vms().update`](fastvm_api::vms::Vms::update).
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn refresh_ttl(&self, id: impl Into<String>) -> RefreshTtl<V> {
         RefreshTtl::new(&self.client, id)
     }
@@ -195,9 +314,17 @@ impl<V: FromVm> Vms<V> {
     /// `session`, as in `wss://api.fastvm.org/path?session=token`. The WebSocket upgrade
     /// carries no API key: whoever has the token has the console.
     ///
+    /// [`Vm::console`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.console) of the crate `fastvm` stands on this call, and does more.
+    ///
     /// - `id`: Id of the VM. Opaque; it looks like a UUID.
     ///
-    /// Sends `POST /v1/vms/{id}/console-token`.
+    /// Sends `POST /v1/vms/{id}/console-token`, and gives [`ConsoleTokenResponse`](fastvm_api::types::ConsoleTokenResponse). It is safe to send again.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn console_token(&self, id: impl Into<String>) -> ConsoleToken {
         ConsoleToken::new(&self.client, id)
     }
@@ -208,29 +335,47 @@ impl<V: FromVm> Vms<V> {
     /// both forms of the answer; the `Accept` header chooses between them:
     ///
     /// - **Buffered** (`application/json`, `*/*` or no header): one object when the command
-    ///   has ended. At most 4 MiB each of stdout and stderr are kept; `stdoutTruncated` and
-    ///   `stderrTruncated` tell whether more was dropped.
-    /// - **Streamed** (`application/x-ndjson`): one `ExecEvent` per line while the command
+    ///   has ended. At most 4 MiB each of stdout and stderr are kept; `stdout_truncated` and
+    ///   `stderr_truncated` tell whether more was dropped.
+    /// - **Streamed** (`application/x-ndjson`): one [`ExecEvent`](fastvm_api::types::ExecEvent) per line while the command
     ///   runs: any number of pieces of output, then exactly one exit event. The output has no
     ///   size limit. A stream that ends without an exit event was cut off.
     ///
-    /// A command that ran and failed is a success of this call: look at `exitCode`.
+    /// A command that ran and failed is a success of this call: look at `exit_code`.
     ///
-    /// `timeoutSec` limits the run on the server. A client needs a limit of its own for the
+    /// `timeout_sec` limits the run on the server. A client needs a limit of its own for the
     /// HTTP exchange besides, longer than that.
     ///
     /// The call is not idempotent. After an error the command may have run nevertheless, so
     /// it must not simply be sent again.
     ///
+    /// [`Vms::run`](https://docs.rs/fastvm/latest/fastvm/struct.Vms.html#method.run) of the crate `fastvm` stands on this call, and does more.
+    ///
     /// - `id`: Id of the VM. Opaque; it looks like a UUID.
     /// - `command`: Program and arguments. The first element must not be empty. No shell is involved;
     ///   to run a shell line, send `["sh", "-c", line]`.
     ///
-    /// Sends `POST /v1/vms/{id}/exec`.
+    /// Optional, as methods of the builder: [`stdin`](Run::stdin), [`timeout_sec`](Run::timeout_sec).
+    ///
+    /// Sends `POST /v1/vms/{id}/exec`, and gives [`ExecVmResponse`](fastvm_api::types::ExecVmResponse). It is not safe to send twice: it is sent again only if it provably never left. The client's request timeout does not apply.
     ///
     /// # Errors
     ///
+    /// - `404`: There is no such resource, or it belongs to another org.
     /// - `502`: The host of the VM failed for the moment. The command may or may not have run.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # async fn example(client: fastvm_api::Client) -> fastvm_api::Result<()> {
+    /// let line = ["sh", "-c", "ls /etc | wc -l"];
+    /// let out = client.vms().run("0f8fad5b-d9cb-469f-a165-70867728950e", line).timeout_sec(30).await?;
+    /// println!("exit {}: {}", out.exit_code, out.stdout);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn run(
         &self,
         id: impl Into<String>,
@@ -239,18 +384,95 @@ impl<V: FromVm> Vms<V> {
         Run::new(&self.client, id, command)
     }
 
+    /// Run a command in a VM.
+    ///
+    /// Runs a command and reports its output and its exit code. The request is the same for
+    /// both forms of the answer; the `Accept` header chooses between them:
+    ///
+    /// - **Buffered** (`application/json`, `*/*` or no header): one object when the command
+    ///   has ended. At most 4 MiB each of stdout and stderr are kept; `stdout_truncated` and
+    ///   `stderr_truncated` tell whether more was dropped.
+    /// - **Streamed** (`application/x-ndjson`): one [`ExecEvent`](fastvm_api::types::ExecEvent) per line while the command
+    ///   runs: any number of pieces of output, then exactly one exit event. The output has no
+    ///   size limit. A stream that ends without an exit event was cut off.
+    ///
+    /// A command that ran and failed is a success of this call: look at `exit_code`.
+    ///
+    /// `timeout_sec` limits the run on the server. A client needs a limit of its own for the
+    /// HTTP exchange besides, longer than that.
+    ///
+    /// The call is not idempotent. After an error the command may have run nevertheless, so
+    /// it must not simply be sent again.
+    ///
+    /// [`Vms::stream`](https://docs.rs/fastvm/latest/fastvm/struct.Vms.html#method.stream) of the crate `fastvm` stands on this call, and does more.
+    ///
+    /// - `id`: Id of the VM. Opaque; it looks like a UUID.
+    /// - `command`: Program and arguments. The first element must not be empty. No shell is involved;
+    ///   to run a shell line, send `["sh", "-c", line]`.
+    ///
+    /// Optional, as methods of the builder: [`stdin`](Stream::stdin), [`timeout_sec`](Stream::timeout_sec).
+    ///
+    /// Sends `POST /v1/vms/{id}/exec`, and gives the bytes of the answer as they come. It is not safe to send twice: it is sent again only if it provably never left. The client's request timeout does not apply.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    /// - `502`: The host of the VM failed for the moment. The command may or may not have run.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # async fn example(client: fastvm_api::Client) -> fastvm_api::Result<()> {
+    /// let line = ["sh", "-c", "ls /etc | wc -l"];
+    /// let out = client.vms().run("0f8fad5b-d9cb-469f-a165-70867728950e", line).timeout_sec(30).await?;
+    /// println!("exit {}: {}", out.exit_code, out.stdout);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn stream(
+        &self,
+        id: impl Into<String>,
+        command: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Stream {
+        Stream::new(&self.client, id, command)
+    }
+
     /// Replace a VM's firewall policy.
     ///
     /// Replaces the whole policy. A block that is left out gets its default: incoming traffic
     /// is denied, outgoing traffic is allowed, and every domain resolves. To change one block
-    /// and keep the others, use `patchVmFirewall`.
+    /// and keep the others, use [`client.vms().patch_firewall`](fastvm_api::vms::Vms::patch_firewall).
     ///
     /// A policy with a dead rule is refused: an egress rule of kind `fqdn` whose domain the
     /// `dns` block keeps from resolving.
     ///
+    /// [`Firewall::build`](https://docs.rs/fastvm/latest/fastvm/struct.Firewall.html#method.build) of the crate `fastvm` stands on this call, and does more.
+    ///
     /// - `id`: Id of the VM. Opaque; it looks like a UUID.
     ///
-    /// Sends `PUT /v1/vms/{id}/firewall`.
+    /// Optional, as methods of the builder: [`ingress`](SetFirewall::ingress), [`egress`](SetFirewall::egress), [`dns`](SetFirewall::dns).
+    ///
+    /// Sends `PUT /v1/vms/{id}/firewall`, and gives [`Vm`](fastvm_api::types::Vm). It is safe to send again.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # async fn example(client: fastvm_api::Client) -> fastvm_api::Result<()> {
+    /// use fastvm_api::types::{FirewallPolicy, IngressPolicy, PolicyAction};
+    ///
+    /// let policy = FirewallPolicy::new().ingress(IngressPolicy::new(PolicyAction::Deny));
+    /// client.vms().set_firewall("0f8fad5b-d9cb-469f-a165-70867728950e").body(policy).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_firewall(&self, id: impl Into<String>) -> SetFirewall<V> {
         SetFirewall::new(&self.client, id)
     }
@@ -261,48 +483,21 @@ impl<V: FromVm> Vms<V> {
     /// and keeps the others. Single rules cannot be changed: send the block with all its
     /// rules. An empty object changes nothing.
     ///
-    /// - `id`: Id of the VM. Opaque; it looks like a UUID.
-    ///
-    /// Sends `PATCH /v1/vms/{id}/firewall`.
-    pub fn patch_firewall(&self, id: impl Into<String>) -> PatchFirewall<V> {
-        PatchFirewall::new(&self.client, id)
-    }
-
-    /// Run a command in a VM.
-    ///
-    /// Runs a command and reports its output and its exit code. The request is the same for
-    /// both forms of the answer; the `Accept` header chooses between them:
-    ///
-    /// - **Buffered** (`application/json`, `*/*` or no header): one object when the command
-    ///   has ended. At most 4 MiB each of stdout and stderr are kept; `stdoutTruncated` and
-    ///   `stderrTruncated` tell whether more was dropped.
-    /// - **Streamed** (`application/x-ndjson`): one `ExecEvent` per line while the command
-    ///   runs: any number of pieces of output, then exactly one exit event. The output has no
-    ///   size limit. A stream that ends without an exit event was cut off.
-    ///
-    /// A command that ran and failed is a success of this call: look at `exitCode`.
-    ///
-    /// `timeoutSec` limits the run on the server. A client needs a limit of its own for the
-    /// HTTP exchange besides, longer than that.
-    ///
-    /// The call is not idempotent. After an error the command may have run nevertheless, so
-    /// it must not simply be sent again.
+    /// [`Firewall::build_patch`](https://docs.rs/fastvm/latest/fastvm/struct.Firewall.html#method.build_patch) of the crate `fastvm` stands on this call, and does more.
     ///
     /// - `id`: Id of the VM. Opaque; it looks like a UUID.
-    /// - `command`: Program and arguments. The first element must not be empty. No shell is involved;
-    ///   to run a shell line, send `["sh", "-c", line]`.
     ///
-    /// Sends `POST /v1/vms/{id}/exec`.
+    /// Optional, as methods of the builder: [`ingress`](PatchFirewall::ingress), [`egress`](PatchFirewall::egress), [`dns`](PatchFirewall::dns).
+    ///
+    /// Sends `PATCH /v1/vms/{id}/firewall`, and gives [`Vm`](fastvm_api::types::Vm). It is safe to send again.
     ///
     /// # Errors
     ///
-    /// - `502`: The host of the VM failed for the moment. The command may or may not have run.
-    pub fn stream(
-        &self,
-        id: impl Into<String>,
-        command: impl IntoIterator<Item = impl Into<String>>,
-    ) -> Stream {
-        Stream::new(&self.client, id, command)
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
+    pub fn patch_firewall(&self, id: impl Into<String>) -> PatchFirewall<V> {
+        PatchFirewall::new(&self.client, id)
     }
 }
 
@@ -379,17 +574,33 @@ impl<V: FromVm> VmHandle<V> {
     /// Returns the VM as it is now, with the volumes and bucket mounts attached to it. This is
     /// the call to poll after a launch or a resume that was queued.
     ///
-    /// Sends `GET /v1/vms/{id}`.
+    /// [`Client::wait_for_vm_ready`](https://docs.rs/fastvm/latest/fastvm/struct.Client.html#method.wait_for_vm_ready) of the crate `fastvm` stands on this call, and does more.
+    ///
+    /// Sends `GET /v1/vms/{id}`, and gives [`Vm`](fastvm_api::types::Vm). It is safe to send again.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn retrieve(&self) -> Retrieve<V> {
         Retrieve::new(&self.client, &self.vm.id)
     }
 
     /// Delete a VM.
     ///
-    /// Ends the VM for good. A deleted VM no longer appears in `listVms`. Snapshots that were
+    /// Ends the VM for good. A deleted VM no longer appears in [`client.vms().list`](fastvm_api::vms::Vms::list). Snapshots that were
     /// taken of it and volumes that were attached to it are resources of their own.
     ///
-    /// Sends `DELETE /v1/vms/{id}`.
+    /// [`Vm::into_guard`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.into_guard) of the crate `fastvm` stands on this call, and does more.
+    ///
+    /// Sends `DELETE /v1/vms/{id}`, and gives [`DeleteResponse`](fastvm_api::types::DeleteResponse). It is safe to send again.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn delete(&self) -> Delete {
         Delete::new(&self.client, &self.vm.id)
     }
@@ -401,11 +612,16 @@ impl<V: FromVm> VmHandle<V> {
     /// `metadata` is replaced as a whole: to change one label, send all of them; an empty
     /// object removes them all. Setting a `ttl` starts a full new cycle.
     ///
-    /// Sends `PATCH /v1/vms/{id}`.
+    /// Optional, as methods of the builder: [`name`](Update::name), [`metadata`](Update::metadata), [`ttl`](Update::ttl).
+    ///
+    /// Sends `PATCH /v1/vms/{id}`, and gives [`Vm`](fastvm_api::types::Vm). It is safe to send again.
     ///
     /// # Errors
     ///
     /// - `400`: The request is not valid, for instance a TTL of more than one year.
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn update(&self) -> Update<V> {
         Update::new(&self.client, &self.vm.id)
     }
@@ -413,12 +629,18 @@ impl<V: FromVm> VmHandle<V> {
     /// Pause a VM.
     ///
     /// Saves the state of the VM and gives back its worker and its share of the org's quotas.
-    /// The VM ends in state `paused`, and a TTL countdown stands still until `resumeVm`.
+    /// The VM ends in state `paused`, and a TTL countdown stands still until [`client.vms().resume`](fastvm_api::vms::Vms::resume).
     ///
     /// The call blocks until the pause is complete, which takes about 3 s. Pausing a paused
     /// VM succeeds and changes nothing.
     ///
-    /// Sends `POST /v1/vms/{id}/pause`.
+    /// Sends `POST /v1/vms/{id}/pause`, and gives [`Vm`](fastvm_api::types::Vm). It is safe to send again.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn pause(&self) -> Pause<V> {
         Pause::new(&self.client, &self.vm.id)
     }
@@ -428,10 +650,16 @@ impl<V: FromVm> VmHandle<V> {
     /// Brings the saved state of a paused VM back, so that it ends in state `running`. The VM
     /// takes up quota again, and a TTL countdown goes on with what was left of it.
     ///
-    /// With 200 the VM already runs. With 202 it waits for capacity: poll `getVm` until it is
+    /// With 200 the VM already runs. With 202 it waits for capacity: poll [`client.vms().retrieve`](fastvm_api::vms::Vms::retrieve) until it is
     /// `running`. Resuming a running VM does no harm.
     ///
-    /// Sends `POST /v1/vms/{id}/resume`.
+    /// Sends `POST /v1/vms/{id}/resume`, and gives [`Vm`](fastvm_api::types::Vm). It is safe to send again.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn resume(&self) -> Resume<V> {
         Resume::new(&self.client, &self.vm.id)
     }
@@ -441,15 +669,20 @@ impl<V: FromVm> VmHandle<V> {
     /// Starts the countdown anew with the full `seconds` of the VM's `ttl`. Call it now and
     /// then to keep a VM alive while it is in use.
     ///
-    /// - A running VM expires `seconds` from now, as `expiresAtMs` says.
-    /// - A paused VM gets its full time back in `ttlRemainingMs`; it counts down after the
+    /// - A running VM expires `seconds` from now, as `expires_at_ms` says.
+    /// - A paused VM gets its full time back in `ttl_remaining_ms`; it counts down after the
     ///   next resume.
     ///
-    /// Sends `POST /v1/vms/{id}/ttl/refresh`.
+    /// [`Vm::lease`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.lease) of the crate `fastvm` stands on this call, and does more.
+    ///
+    /// Sends `POST /v1/vms/{id}/ttl/refresh`, and gives [`Vm`](fastvm_api::types::Vm). It is safe to send again.
     ///
     /// # Errors
     ///
-    /// - `409`: The VM has no TTL. Set one with `updateVm`.
+    /// - `404`: There is no such resource, or it belongs to another org.
+    /// - `409`: The VM has no TTL. Set one with [`client.vms().update`](fastvm_api::vms::Vms::update).
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn refresh_ttl(&self) -> RefreshTtl<V> {
         RefreshTtl::new(&self.client, &self.vm.id)
     }
@@ -461,7 +694,15 @@ impl<V: FromVm> VmHandle<V> {
     /// `session`, as in `wss://api.fastvm.org/path?session=token`. The WebSocket upgrade
     /// carries no API key: whoever has the token has the console.
     ///
-    /// Sends `POST /v1/vms/{id}/console-token`.
+    /// [`Vm::console`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.console) of the crate `fastvm` stands on this call, and does more.
+    ///
+    /// Sends `POST /v1/vms/{id}/console-token`, and gives [`ConsoleTokenResponse`](fastvm_api::types::ConsoleTokenResponse). It is safe to send again.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn console_token(&self) -> ConsoleToken {
         ConsoleToken::new(&self.client, &self.vm.id)
     }
@@ -472,42 +713,101 @@ impl<V: FromVm> VmHandle<V> {
     /// both forms of the answer; the `Accept` header chooses between them:
     ///
     /// - **Buffered** (`application/json`, `*/*` or no header): one object when the command
-    ///   has ended. At most 4 MiB each of stdout and stderr are kept; `stdoutTruncated` and
-    ///   `stderrTruncated` tell whether more was dropped.
-    /// - **Streamed** (`application/x-ndjson`): one `ExecEvent` per line while the command
+    ///   has ended. At most 4 MiB each of stdout and stderr are kept; `stdout_truncated` and
+    ///   `stderr_truncated` tell whether more was dropped.
+    /// - **Streamed** (`application/x-ndjson`): one [`ExecEvent`](fastvm_api::types::ExecEvent) per line while the command
     ///   runs: any number of pieces of output, then exactly one exit event. The output has no
     ///   size limit. A stream that ends without an exit event was cut off.
     ///
-    /// A command that ran and failed is a success of this call: look at `exitCode`.
+    /// A command that ran and failed is a success of this call: look at `exit_code`.
     ///
-    /// `timeoutSec` limits the run on the server. A client needs a limit of its own for the
+    /// `timeout_sec` limits the run on the server. A client needs a limit of its own for the
     /// HTTP exchange besides, longer than that.
     ///
     /// The call is not idempotent. After an error the command may have run nevertheless, so
     /// it must not simply be sent again.
     ///
+    /// [`Vms::run`](https://docs.rs/fastvm/latest/fastvm/struct.Vms.html#method.run) of the crate `fastvm` stands on this call, and does more.
+    ///
     /// - `command`: Program and arguments. The first element must not be empty. No shell is involved;
     ///   to run a shell line, send `["sh", "-c", line]`.
     ///
-    /// Sends `POST /v1/vms/{id}/exec`.
+    /// Optional, as methods of the builder: [`stdin`](Run::stdin), [`timeout_sec`](Run::timeout_sec).
+    ///
+    /// Sends `POST /v1/vms/{id}/exec`, and gives [`ExecVmResponse`](fastvm_api::types::ExecVmResponse). It is not safe to send twice: it is sent again only if it provably never left. The client's request timeout does not apply.
     ///
     /// # Errors
     ///
+    /// - `404`: There is no such resource, or it belongs to another org.
     /// - `502`: The host of the VM failed for the moment. The command may or may not have run.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn run(&self, command: impl IntoIterator<Item = impl Into<String>>) -> Run {
         Run::new(&self.client, &self.vm.id, command)
+    }
+
+    /// Run a command in a VM.
+    ///
+    /// Runs a command and reports its output and its exit code. The request is the same for
+    /// both forms of the answer; the `Accept` header chooses between them:
+    ///
+    /// - **Buffered** (`application/json`, `*/*` or no header): one object when the command
+    ///   has ended. At most 4 MiB each of stdout and stderr are kept; `stdout_truncated` and
+    ///   `stderr_truncated` tell whether more was dropped.
+    /// - **Streamed** (`application/x-ndjson`): one [`ExecEvent`](fastvm_api::types::ExecEvent) per line while the command
+    ///   runs: any number of pieces of output, then exactly one exit event. The output has no
+    ///   size limit. A stream that ends without an exit event was cut off.
+    ///
+    /// A command that ran and failed is a success of this call: look at `exit_code`.
+    ///
+    /// `timeout_sec` limits the run on the server. A client needs a limit of its own for the
+    /// HTTP exchange besides, longer than that.
+    ///
+    /// The call is not idempotent. After an error the command may have run nevertheless, so
+    /// it must not simply be sent again.
+    ///
+    /// [`Vms::stream`](https://docs.rs/fastvm/latest/fastvm/struct.Vms.html#method.stream) of the crate `fastvm` stands on this call, and does more.
+    ///
+    /// - `command`: Program and arguments. The first element must not be empty. No shell is involved;
+    ///   to run a shell line, send `["sh", "-c", line]`.
+    ///
+    /// Optional, as methods of the builder: [`stdin`](Stream::stdin), [`timeout_sec`](Stream::timeout_sec).
+    ///
+    /// Sends `POST /v1/vms/{id}/exec`, and gives the bytes of the answer as they come. It is not safe to send twice: it is sent again only if it provably never left. The client's request timeout does not apply.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    /// - `502`: The host of the VM failed for the moment. The command may or may not have run.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
+    pub fn stream(
+        &self,
+        command: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Stream {
+        Stream::new(&self.client, &self.vm.id, command)
     }
 
     /// Replace a VM's firewall policy.
     ///
     /// Replaces the whole policy. A block that is left out gets its default: incoming traffic
     /// is denied, outgoing traffic is allowed, and every domain resolves. To change one block
-    /// and keep the others, use `patchVmFirewall`.
+    /// and keep the others, use [`client.vms().patch_firewall`](fastvm_api::vms::Vms::patch_firewall).
     ///
     /// A policy with a dead rule is refused: an egress rule of kind `fqdn` whose domain the
     /// `dns` block keeps from resolving.
     ///
-    /// Sends `PUT /v1/vms/{id}/firewall`.
+    /// [`Firewall::build`](https://docs.rs/fastvm/latest/fastvm/struct.Firewall.html#method.build) of the crate `fastvm` stands on this call, and does more.
+    ///
+    /// Optional, as methods of the builder: [`ingress`](SetFirewall::ingress), [`egress`](SetFirewall::egress), [`dns`](SetFirewall::dns).
+    ///
+    /// Sends `PUT /v1/vms/{id}/firewall`, and gives [`Vm`](fastvm_api::types::Vm). It is safe to send again.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn set_firewall(&self) -> SetFirewall<V> {
         SetFirewall::new(&self.client, &self.vm.id)
     }
@@ -518,50 +818,25 @@ impl<V: FromVm> VmHandle<V> {
     /// and keeps the others. Single rules cannot be changed: send the block with all its
     /// rules. An empty object changes nothing.
     ///
-    /// Sends `PATCH /v1/vms/{id}/firewall`.
-    pub fn patch_firewall(&self) -> PatchFirewall<V> {
-        PatchFirewall::new(&self.client, &self.vm.id)
-    }
-
-    /// Run a command in a VM.
+    /// [`Firewall::build_patch`](https://docs.rs/fastvm/latest/fastvm/struct.Firewall.html#method.build_patch) of the crate `fastvm` stands on this call, and does more.
     ///
-    /// Runs a command and reports its output and its exit code. The request is the same for
-    /// both forms of the answer; the `Accept` header chooses between them:
+    /// Optional, as methods of the builder: [`ingress`](PatchFirewall::ingress), [`egress`](PatchFirewall::egress), [`dns`](PatchFirewall::dns).
     ///
-    /// - **Buffered** (`application/json`, `*/*` or no header): one object when the command
-    ///   has ended. At most 4 MiB each of stdout and stderr are kept; `stdoutTruncated` and
-    ///   `stderrTruncated` tell whether more was dropped.
-    /// - **Streamed** (`application/x-ndjson`): one `ExecEvent` per line while the command
-    ///   runs: any number of pieces of output, then exactly one exit event. The output has no
-    ///   size limit. A stream that ends without an exit event was cut off.
-    ///
-    /// A command that ran and failed is a success of this call: look at `exitCode`.
-    ///
-    /// `timeoutSec` limits the run on the server. A client needs a limit of its own for the
-    /// HTTP exchange besides, longer than that.
-    ///
-    /// The call is not idempotent. After an error the command may have run nevertheless, so
-    /// it must not simply be sent again.
-    ///
-    /// - `command`: Program and arguments. The first element must not be empty. No shell is involved;
-    ///   to run a shell line, send `["sh", "-c", line]`.
-    ///
-    /// Sends `POST /v1/vms/{id}/exec`.
+    /// Sends `PATCH /v1/vms/{id}/firewall`, and gives [`Vm`](fastvm_api::types::Vm). It is safe to send again.
     ///
     /// # Errors
     ///
-    /// - `502`: The host of the VM failed for the moment. The command may or may not have run.
-    pub fn stream(
-        &self,
-        command: impl IntoIterator<Item = impl Into<String>>,
-    ) -> Stream {
-        Stream::new(&self.client, &self.vm.id, command)
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
+    pub fn patch_firewall(&self) -> PatchFirewall<V> {
+        PatchFirewall::new(&self.client, &self.vm.id)
     }
 }
 
 /// List the VMs of the org.
 ///
-/// Made by `client.vms().list(..)`; sends `GET /v1/vms` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.vms().list`](fastvm_api::vms::Vms::list); sends `GET /v1/vms` when awaited, and gives a list of [`Vm`](fastvm_api::types::Vm). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct List {
@@ -615,7 +890,7 @@ impl IntoFuture for List {
 
 /// Launch a VM.
 ///
-/// Made by `client.vms().launch(..)`; sends `POST /v1/vms` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.vms().launch`](fastvm_api::vms::Vms::launch); sends `POST /v1/vms` when awaited, and gives [`LaunchVmResponse`](fastvm_api::types::LaunchVmResponse). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct Launch {
@@ -631,7 +906,7 @@ impl Launch {
         }
     }
 
-    /// Size of the VM, such as `c2m4`. Required unless `snapshotId` is given.
+    /// Size of the VM, such as `c2m4`. Required unless `snapshot_id` is given.
     pub fn machine_type(mut self, machine_type: impl Into<String>) -> Self {
         self.body.machine_type = Some(machine_type.into());
         self
@@ -657,7 +932,7 @@ impl Launch {
         self
     }
 
-    /// Labels for the VM, by which `listVms` can filter.
+    /// Labels for the VM, by which [`client.vms().list`](fastvm_api::vms::Vms::list) can filter.
     ///
     /// Adds one; `set_metadata` sets them all, and an empty one explicitly.
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
@@ -665,7 +940,7 @@ impl Launch {
         self
     }
 
-    /// Labels for the VM, by which `listVms` can filter.
+    /// Labels for the VM, by which [`client.vms().list`](fastvm_api::vms::Vms::list) can filter.
     ///
     /// Replaces what was added by `metadata` so far.
     pub fn set_metadata(
@@ -702,7 +977,7 @@ impl Launch {
     }
 
     /// Time to live, after which the VM is paused or deleted by itself. Null is not
-    /// accepted here, unlike in `updateVm`.
+    /// accepted here, unlike in [`client.vms().update`](fastvm_api::vms::Vms::update).
     pub fn ttl(mut self, ttl: types::VmTtl) -> Self {
         self.body.ttl = Some(ttl);
         self
@@ -772,7 +1047,7 @@ impl IntoFuture for Launch {
 
 /// Retrieve a VM.
 ///
-/// Made by `client.vms().retrieve(..)`; sends `GET /v1/vms/{id}` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.vms().retrieve`](fastvm_api::vms::Vms::retrieve); sends `GET /v1/vms/{id}` when awaited, and gives [`Vm`](fastvm_api::types::Vm). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct Retrieve<V = types::Vm> {
@@ -813,7 +1088,7 @@ impl<V: FromVm> IntoFuture for Retrieve<V> {
 
 /// Delete a VM.
 ///
-/// Made by `client.vms().delete(..)`; sends `DELETE /v1/vms/{id}` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.vms().delete`](fastvm_api::vms::Vms::delete); sends `DELETE /v1/vms/{id}` when awaited, and gives [`DeleteResponse`](fastvm_api::types::DeleteResponse). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct Delete {
@@ -850,7 +1125,7 @@ impl IntoFuture for Delete {
 
 /// Change a VM's name, metadata or TTL.
 ///
-/// Made by `client.vms().update(..)`; sends `PATCH /v1/vms/{id}` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.vms().update`](fastvm_api::vms::Vms::update); sends `PATCH /v1/vms/{id}` when awaited, and gives [`Vm`](fastvm_api::types::Vm). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct Update<V = types::Vm> {
@@ -933,7 +1208,7 @@ impl<V: FromVm> IntoFuture for Update<V> {
 
 /// Pause a VM.
 ///
-/// Made by `client.vms().pause(..)`; sends `POST /v1/vms/{id}/pause` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.vms().pause`](fastvm_api::vms::Vms::pause); sends `POST /v1/vms/{id}/pause` when awaited, and gives [`Vm`](fastvm_api::types::Vm). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct Pause<V = types::Vm> {
@@ -974,7 +1249,7 @@ impl<V: FromVm> IntoFuture for Pause<V> {
 
 /// Resume a paused VM.
 ///
-/// Made by `client.vms().resume(..)`; sends `POST /v1/vms/{id}/resume` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.vms().resume`](fastvm_api::vms::Vms::resume); sends `POST /v1/vms/{id}/resume` when awaited, and gives [`Vm`](fastvm_api::types::Vm). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct Resume<V = types::Vm> {
@@ -1015,7 +1290,7 @@ impl<V: FromVm> IntoFuture for Resume<V> {
 
 /// Restart a VM's TTL countdown.
 ///
-/// Made by `client.vms().refresh_ttl(..)`; sends `POST /v1/vms/{id}/ttl/refresh` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.vms().refresh_ttl`](fastvm_api::vms::Vms::refresh_ttl); sends `POST /v1/vms/{id}/ttl/refresh` when awaited, and gives [`Vm`](fastvm_api::types::Vm). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct RefreshTtl<V = types::Vm> {
@@ -1056,7 +1331,7 @@ impl<V: FromVm> IntoFuture for RefreshTtl<V> {
 
 /// Get a token for a VM's serial console.
 ///
-/// Made by `client.vms().console_token(..)`; sends `POST /v1/vms/{id}/console-token` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.vms().console_token`](fastvm_api::vms::Vms::console_token); sends `POST /v1/vms/{id}/console-token` when awaited, and gives [`ConsoleTokenResponse`](fastvm_api::types::ConsoleTokenResponse). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct ConsoleToken {
@@ -1093,7 +1368,7 @@ impl IntoFuture for ConsoleToken {
 
 /// Run a command in a VM.
 ///
-/// Made by `client.vms().run(..)`; sends `POST /v1/vms/{id}/exec` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.vms().run`](fastvm_api::vms::Vms::run); sends `POST /v1/vms/{id}/exec` when awaited, and gives [`ExecVmResponse`](fastvm_api::types::ExecVmResponse). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct Run {
@@ -1154,9 +1429,72 @@ impl IntoFuture for Run {
     }
 }
 
+/// Run a command in a VM.
+///
+/// Made by [`client.vms().stream`](fastvm_api::vms::Vms::stream); sends `POST /v1/vms/{id}/exec` when awaited, and gives the bytes of the answer as they come. `.send()` gives status and headers, too.
+#[derive(Clone, Debug)]
+#[must_use = "a request does nothing until it is awaited"]
+pub struct Stream {
+    call: Call,
+    id: String,
+    body: types::ExecVmRequest,
+}
+
+impl Stream {
+    pub(crate) fn new(
+        client: &Client,
+        id: impl Into<String>,
+        command: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
+        Self {
+            call: Call::new(client),
+            id: id.into(),
+            body: types::ExecVmRequest::new(command),
+        }
+    }
+
+    /// All of the command's standard input, encoded as base64. It is delivered once, then
+    /// the input is closed; input cannot be streamed.
+    pub fn stdin(mut self, stdin: impl Into<String>) -> Self {
+        self.body.stdin = Some(stdin.into());
+        self
+    }
+
+    /// How long the command may run, in seconds, at least 1. Without it the server applies
+    /// a limit of its own.
+    pub fn timeout_sec(mut self, timeout_sec: i64) -> Self {
+        self.body.timeout_sec = Some(timeout_sec);
+        self
+    }
+
+    /// Sets the whole body of the request, in place of all fields set so far.
+    pub fn body(mut self, body: types::ExecVmRequest) -> Self {
+        self.body = body;
+        self
+    }
+
+    crate::__call_options!(call);
+    /// Sends the request and answers the body with status and headers.
+    pub async fn send(self) -> Result<ResponseValue<ByteStream>> {
+        let exchange = self
+            .call
+            .begin(&operations::EXEC_VM_STREAM, &[("id", self.id.as_str())])?;
+        let answer = exchange.raw.exec_vm_stream(&self.id, &self.body).await;
+        exchange.finish(answer)
+    }
+}
+
+impl IntoFuture for Stream {
+    type Output = Result<ByteStream>;
+    type IntoFuture = Pending<ByteStream>;
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { Ok(self.send().await?.into_inner()) })
+    }
+}
+
 /// Replace a VM's firewall policy.
 ///
-/// Made by `client.vms().set_firewall(..)`; sends `PUT /v1/vms/{id}/firewall` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.vms().set_firewall`](fastvm_api::vms::Vms::set_firewall); sends `PUT /v1/vms/{id}/firewall` when awaited, and gives [`Vm`](fastvm_api::types::Vm). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct SetFirewall<V = types::Vm> {
@@ -1224,7 +1562,7 @@ impl<V: FromVm> IntoFuture for SetFirewall<V> {
 
 /// Replace single blocks of a VM's firewall policy.
 ///
-/// Made by `client.vms().patch_firewall(..)`; sends `PATCH /v1/vms/{id}/firewall` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.vms().patch_firewall`](fastvm_api::vms::Vms::patch_firewall); sends `PATCH /v1/vms/{id}/firewall` when awaited, and gives [`Vm`](fastvm_api::types::Vm). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct PatchFirewall<V = types::Vm> {
@@ -1284,69 +1622,6 @@ impl<V: FromVm> PatchFirewall<V> {
 impl<V: FromVm> IntoFuture for PatchFirewall<V> {
     type Output = Result<V>;
     type IntoFuture = Pending<V>;
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move { Ok(self.send().await?.into_inner()) })
-    }
-}
-
-/// Run a command in a VM.
-///
-/// Made by `client.vms().stream(..)`; sends `POST /v1/vms/{id}/exec` when awaited. `.send()` answers status and headers too.
-#[derive(Clone, Debug)]
-#[must_use = "a request does nothing until it is awaited"]
-pub struct Stream {
-    call: Call,
-    id: String,
-    body: types::ExecVmRequest,
-}
-
-impl Stream {
-    pub(crate) fn new(
-        client: &Client,
-        id: impl Into<String>,
-        command: impl IntoIterator<Item = impl Into<String>>,
-    ) -> Self {
-        Self {
-            call: Call::new(client),
-            id: id.into(),
-            body: types::ExecVmRequest::new(command),
-        }
-    }
-
-    /// All of the command's standard input, encoded as base64. It is delivered once, then
-    /// the input is closed; input cannot be streamed.
-    pub fn stdin(mut self, stdin: impl Into<String>) -> Self {
-        self.body.stdin = Some(stdin.into());
-        self
-    }
-
-    /// How long the command may run, in seconds, at least 1. Without it the server applies
-    /// a limit of its own.
-    pub fn timeout_sec(mut self, timeout_sec: i64) -> Self {
-        self.body.timeout_sec = Some(timeout_sec);
-        self
-    }
-
-    /// Sets the whole body of the request, in place of all fields set so far.
-    pub fn body(mut self, body: types::ExecVmRequest) -> Self {
-        self.body = body;
-        self
-    }
-
-    crate::__call_options!(call);
-    /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<ByteStream>> {
-        let exchange = self
-            .call
-            .begin(&operations::EXEC_VM_STREAM, &[("id", self.id.as_str())])?;
-        let answer = exchange.raw.exec_vm_stream(&self.id, &self.body).await;
-        exchange.finish(answer)
-    }
-}
-
-impl IntoFuture for Stream {
-    type Output = Result<ByteStream>;
-    type IntoFuture = Pending<ByteStream>;
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move { Ok(self.send().await?.into_inner()) })
     }

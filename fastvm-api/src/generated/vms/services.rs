@@ -8,6 +8,8 @@ use crate::call::{Call, Pending};
 use crate::types;
 
 /// The calls on services: `client.vms().services()`.
+///
+/// Publish TCP ports of a VM under a public HTTPS host name.
 #[derive(Clone, Debug)]
 pub struct Services {
     client: Client,
@@ -22,9 +24,17 @@ impl Services {
     ///
     /// Returns the services registered on the VM, ordered by name.
     ///
+    /// [`Vm::wait_for_http`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.wait_for_http) of the crate `fastvm` stands on this call, and does more.
+    ///
     /// - `id`: Id of the VM. Opaque; it looks like a UUID.
     ///
-    /// Sends `GET /v1/vms/{id}/services`.
+    /// Sends `GET /v1/vms/{id}/services`, and gives a list of [`Service`](fastvm_api::types::Service). It is safe to send again.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn list(&self, id: impl Into<String>) -> List {
         List::new(&self.client, id)
     }
@@ -33,24 +43,42 @@ impl Services {
     ///
     /// Makes a TCP port of the VM reachable over HTTPS at the host
     /// `<name>--<vm id without hyphens>.proxy.<stack domain>`. The firewall is opened before
-    /// the call answers; the rule shows up in `effectiveFirewall`.
+    /// the call answers; the rule shows up in `effective_firewall`.
     ///
     /// A name that is registered already gives 201 and the present entry if `port` and `h2c`
-    /// are the same, and 409 if either differs: use `updateService` to change a service.
+    /// are the same, and 409 if either differs: use [`client.vms().services().update`](fastvm_api::vms::services::Services::update) to change a service.
     ///
     /// A VM has at most 16 services, unless the server is set up otherwise.
+    ///
+    /// [`Vm::expose`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.expose) of the crate `fastvm` stands on this call, and does more.
     ///
     /// - `id`: Id of the VM. Opaque; it looks like a UUID.
     /// - `name`: Name of the service, 1 to 29 characters long. It becomes part of the public host
     ///   name, so use letters, digits and inner hyphens.
     /// - `port`: TCP port in the VM, 1024 to 65535; lower ports are refused.
     ///
-    /// Sends `POST /v1/vms/{id}/services`.
+    /// Optional, as methods of the builder: [`h2c`](Register::h2c).
+    ///
+    /// Sends `POST /v1/vms/{id}/services`, and gives [`Service`](fastvm_api::types::Service). It is not safe to send twice: it is sent again only if it provably never left.
     ///
     /// # Errors
     ///
+    /// - `404`: There is no such resource, or it belongs to another org.
     /// - `409`: A service of this name exists with another `port` or `h2c`. Change it with
-    ///   `updateService`.
+    ///   [`client.vms().services().update`](fastvm_api::vms::services::Services::update).
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # async fn example(client: fastvm_api::Client) -> fastvm_api::Result<()> {
+    /// let id = "0f8fad5b-d9cb-469f-a165-70867728950e";
+    /// let service = client.vms().services().register(id, "web", 8080).await?;
+    /// assert_eq!(service.port, 8080);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn register(
         &self,
         id: impl Into<String>,
@@ -65,11 +93,21 @@ impl Services {
     /// Stores the port and the transport of the service of this name, and registers the
     /// service if there is none. Sending what is stored already changes nothing.
     ///
+    /// [`Vm::expose`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.expose) of the crate `fastvm` stands on this call, and does more.
+    ///
     /// - `id`: Id of the VM. Opaque; it looks like a UUID.
     /// - `service_name`: Name of the service, 1 to 29 characters long.
     /// - `port`: TCP port in the VM, 1024 to 65535; lower ports are refused.
     ///
-    /// Sends `PUT /v1/vms/{id}/services/{serviceName}`.
+    /// Optional, as methods of the builder: [`h2c`](Update::h2c).
+    ///
+    /// Sends `PUT /v1/vms/{id}/services/{serviceName}`, and gives [`Service`](fastvm_api::types::Service). It is safe to send again.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn update(
         &self,
         id: impl Into<String>,
@@ -88,7 +126,13 @@ impl Services {
     /// - `id`: Id of the VM. Opaque; it looks like a UUID.
     /// - `service_name`: Name of the service, 1 to 29 characters long.
     ///
-    /// Sends `DELETE /v1/vms/{id}/services/{serviceName}`.
+    /// Sends `DELETE /v1/vms/{id}/services/{serviceName}`. It is safe to send again.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn delete(
         &self,
         id: impl Into<String>,
@@ -117,7 +161,15 @@ impl VmServices {
     ///
     /// Returns the services registered on the VM, ordered by name.
     ///
-    /// Sends `GET /v1/vms/{id}/services`.
+    /// [`Vm::wait_for_http`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.wait_for_http) of the crate `fastvm` stands on this call, and does more.
+    ///
+    /// Sends `GET /v1/vms/{id}/services`, and gives a list of [`Service`](fastvm_api::types::Service). It is safe to send again.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn list(&self) -> List {
         List::new(&self.client, &self.id)
     }
@@ -126,23 +178,30 @@ impl VmServices {
     ///
     /// Makes a TCP port of the VM reachable over HTTPS at the host
     /// `<name>--<vm id without hyphens>.proxy.<stack domain>`. The firewall is opened before
-    /// the call answers; the rule shows up in `effectiveFirewall`.
+    /// the call answers; the rule shows up in `effective_firewall`.
     ///
     /// A name that is registered already gives 201 and the present entry if `port` and `h2c`
-    /// are the same, and 409 if either differs: use `updateService` to change a service.
+    /// are the same, and 409 if either differs: use [`client.vms().services().update`](fastvm_api::vms::services::Services::update) to change a service.
     ///
     /// A VM has at most 16 services, unless the server is set up otherwise.
+    ///
+    /// [`Vm::expose`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.expose) of the crate `fastvm` stands on this call, and does more.
     ///
     /// - `name`: Name of the service, 1 to 29 characters long. It becomes part of the public host
     ///   name, so use letters, digits and inner hyphens.
     /// - `port`: TCP port in the VM, 1024 to 65535; lower ports are refused.
     ///
-    /// Sends `POST /v1/vms/{id}/services`.
+    /// Optional, as methods of the builder: [`h2c`](Register::h2c).
+    ///
+    /// Sends `POST /v1/vms/{id}/services`, and gives [`Service`](fastvm_api::types::Service). It is not safe to send twice: it is sent again only if it provably never left.
     ///
     /// # Errors
     ///
+    /// - `404`: There is no such resource, or it belongs to another org.
     /// - `409`: A service of this name exists with another `port` or `h2c`. Change it with
-    ///   `updateService`.
+    ///   [`client.vms().services().update`](fastvm_api::vms::services::Services::update).
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn register(&self, name: impl Into<String>, port: i32) -> Register {
         Register::new(&self.client, &self.id, name, port)
     }
@@ -152,10 +211,20 @@ impl VmServices {
     /// Stores the port and the transport of the service of this name, and registers the
     /// service if there is none. Sending what is stored already changes nothing.
     ///
+    /// [`Vm::expose`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.expose) of the crate `fastvm` stands on this call, and does more.
+    ///
     /// - `service_name`: Name of the service, 1 to 29 characters long.
     /// - `port`: TCP port in the VM, 1024 to 65535; lower ports are refused.
     ///
-    /// Sends `PUT /v1/vms/{id}/services/{serviceName}`.
+    /// Optional, as methods of the builder: [`h2c`](Update::h2c).
+    ///
+    /// Sends `PUT /v1/vms/{id}/services/{serviceName}`, and gives [`Service`](fastvm_api::types::Service). It is safe to send again.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn update(&self, service_name: impl Into<String>, port: i32) -> Update {
         Update::new(&self.client, &self.id, service_name, port)
     }
@@ -168,7 +237,13 @@ impl VmServices {
     ///
     /// - `service_name`: Name of the service, 1 to 29 characters long.
     ///
-    /// Sends `DELETE /v1/vms/{id}/services/{serviceName}`.
+    /// Sends `DELETE /v1/vms/{id}/services/{serviceName}`. It is safe to send again.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn delete(&self, service_name: impl Into<String>) -> Delete {
         Delete::new(&self.client, &self.id, service_name)
     }
@@ -176,7 +251,7 @@ impl VmServices {
 
 /// List the services of a VM.
 ///
-/// Made by `client.vms().services().list(..)`; sends `GET /v1/vms/{id}/services` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.vms().services().list`](fastvm_api::vms::services::Services::list); sends `GET /v1/vms/{id}/services` when awaited, and gives a list of [`Service`](fastvm_api::types::Service). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct List {
@@ -213,7 +288,7 @@ impl IntoFuture for List {
 
 /// Publish a port of a VM as a service.
 ///
-/// Made by `client.vms().services().register(..)`; sends `POST /v1/vms/{id}/services` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.vms().services().register`](fastvm_api::vms::services::Services::register); sends `POST /v1/vms/{id}/services` when awaited, and gives [`Service`](fastvm_api::types::Service). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct Register {
@@ -270,7 +345,7 @@ impl IntoFuture for Register {
 
 /// Change a service or register it.
 ///
-/// Made by `client.vms().services().update(..)`; sends `PUT /v1/vms/{id}/services/{serviceName}` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.vms().services().update`](fastvm_api::vms::services::Services::update); sends `PUT /v1/vms/{id}/services/{serviceName}` when awaited, and gives [`Service`](fastvm_api::types::Service). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct Update {
@@ -336,7 +411,7 @@ impl IntoFuture for Update {
 
 /// Remove a service from a VM.
 ///
-/// Made by `client.vms().services().delete(..)`; sends `DELETE /v1/vms/{id}/services/{serviceName}` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.vms().services().delete`](fastvm_api::vms::services::Services::delete); sends `DELETE /v1/vms/{id}/services/{serviceName}` when awaited. `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct Delete {

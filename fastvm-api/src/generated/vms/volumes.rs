@@ -8,6 +8,8 @@ use crate::call::{Call, Pending};
 use crate::types;
 
 /// The calls on volumes: `client.vms().volumes()`.
+///
+/// Storage that outlives VMs and can be shared between them.
 #[derive(Clone, Debug)]
 pub struct Volumes {
     client: Client,
@@ -23,17 +25,38 @@ impl Volumes {
     /// Mounts a volume of the org in the VM. Several VMs can have the same volume attached.
     ///
     /// Only a volume in state `ready` can be attached; while it is still `creating` the call
-    /// fails with the code `VOL_NOT_READY`. Just after the call `mountStatus` can be
+    /// fails with the code `VOL_NOT_READY`. Just after the call `mount_status` can be
     /// `pending` for a moment.
     ///
     /// A request whose answer was lost must not simply be sent again: look at `volumes` of the
     /// VM first.
     ///
+    /// [`Vm::attach_volume`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.attach_volume) of the crate `fastvm` stands on this call, and does more.
+    ///
     /// - `id`: Id of the VM. Opaque; it looks like a UUID.
     /// - `volume_id`: Id of the volume. Opaque; it looks like `vol_` and 22 lowercase hex digits.
     /// - `mount_path`: Where to mount the volume in the VM: an absolute path below `/mnt/` or `/data/`.
     ///
-    /// Sends `POST /v1/vms/{id}/volumes`.
+    /// Optional, as methods of the builder: [`read_only`](Attach::read_only).
+    ///
+    /// Sends `POST /v1/vms/{id}/volumes`, and gives [`VolumeAttachmentItem`](fastvm_api::types::VolumeAttachmentItem). It is not safe to send twice: it is sent again only if it provably never left.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # async fn example(client: fastvm_api::Client) -> fastvm_api::Result<()> {
+    /// let (id, volume) = ("0f8fad5b-d9cb-469f-a165-70867728950e", "vol_9a3c5e7f1b2d4c6e8f0a1b");
+    /// let attached = client.vms().volumes().attach(id, volume, "/mnt/data").read_only(true).await?;
+    /// println!("{}", attached.mount_status);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn attach(
         &self,
         id: impl Into<String>,
@@ -58,12 +81,15 @@ impl Volumes {
     /// - `volume_id`: Id of the attached volume. Opaque; it looks like `vol_` and 22 lowercase hex
     ///   digits.
     ///
-    /// Sends `DELETE /v1/vms/{id}/volumes/{volumeId}`.
+    /// Sends `DELETE /v1/vms/{id}/volumes/{volumeId}`, and gives [`DetachVolumeResponse`](fastvm_api::types::DetachVolumeResponse). It is safe to send again.
     ///
     /// # Errors
     ///
+    /// - `404`: There is no such resource, or it belongs to another org.
     /// - `502`: The mount is in use (`error` is `guest_umount_busy`), and the volume stays
     ///   attached.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn detach(&self, id: impl Into<String>, volume_id: impl Into<String>) -> Detach {
         Detach::new(&self.client, id, volume_id)
     }
@@ -89,16 +115,26 @@ impl VmVolumes {
     /// Mounts a volume of the org in the VM. Several VMs can have the same volume attached.
     ///
     /// Only a volume in state `ready` can be attached; while it is still `creating` the call
-    /// fails with the code `VOL_NOT_READY`. Just after the call `mountStatus` can be
+    /// fails with the code `VOL_NOT_READY`. Just after the call `mount_status` can be
     /// `pending` for a moment.
     ///
     /// A request whose answer was lost must not simply be sent again: look at `volumes` of the
     /// VM first.
     ///
+    /// [`Vm::attach_volume`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.attach_volume) of the crate `fastvm` stands on this call, and does more.
+    ///
     /// - `volume_id`: Id of the volume. Opaque; it looks like `vol_` and 22 lowercase hex digits.
     /// - `mount_path`: Where to mount the volume in the VM: an absolute path below `/mnt/` or `/data/`.
     ///
-    /// Sends `POST /v1/vms/{id}/volumes`.
+    /// Optional, as methods of the builder: [`read_only`](Attach::read_only).
+    ///
+    /// Sends `POST /v1/vms/{id}/volumes`, and gives [`VolumeAttachmentItem`](fastvm_api::types::VolumeAttachmentItem). It is not safe to send twice: it is sent again only if it provably never left.
+    ///
+    /// # Errors
+    ///
+    /// - `404`: There is no such resource, or it belongs to another org.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn attach(
         &self,
         volume_id: impl Into<String>,
@@ -121,12 +157,15 @@ impl VmVolumes {
     /// - `volume_id`: Id of the attached volume. Opaque; it looks like `vol_` and 22 lowercase hex
     ///   digits.
     ///
-    /// Sends `DELETE /v1/vms/{id}/volumes/{volumeId}`.
+    /// Sends `DELETE /v1/vms/{id}/volumes/{volumeId}`, and gives [`DetachVolumeResponse`](fastvm_api::types::DetachVolumeResponse). It is safe to send again.
     ///
     /// # Errors
     ///
+    /// - `404`: There is no such resource, or it belongs to another org.
     /// - `502`: The mount is in use (`error` is `guest_umount_busy`), and the volume stays
     ///   attached.
+    ///
+    /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
     pub fn detach(&self, volume_id: impl Into<String>) -> Detach {
         Detach::new(&self.client, &self.id, volume_id)
     }
@@ -134,7 +173,7 @@ impl VmVolumes {
 
 /// Attach a volume to a VM.
 ///
-/// Made by `client.vms().volumes().attach(..)`; sends `POST /v1/vms/{id}/volumes` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.vms().volumes().attach`](fastvm_api::vms::volumes::Volumes::attach); sends `POST /v1/vms/{id}/volumes` when awaited, and gives [`VolumeAttachmentItem`](fastvm_api::types::VolumeAttachmentItem). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct Attach {
@@ -190,7 +229,7 @@ impl IntoFuture for Attach {
 
 /// Detach a volume from a VM.
 ///
-/// Made by `client.vms().volumes().detach(..)`; sends `DELETE /v1/vms/{id}/volumes/{volumeId}` when awaited. `.send()` answers status and headers too.
+/// Made by [`client.vms().volumes().detach`](fastvm_api::vms::volumes::Volumes::detach); sends `DELETE /v1/vms/{id}/volumes/{volumeId}` when awaited, and gives [`DetachVolumeResponse`](fastvm_api::types::DetachVolumeResponse). `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is awaited"]
 pub struct Detach {
