@@ -1,5 +1,5 @@
-//! Follows the log of a program in a VM while it runs: both outputs in their order, each line with the
-//! time that it came after. Ctrl-C ends it, and leaves nothing behind.
+//! Follows the log of a program in a VM while it runs: both outputs as they come, each line with the time
+//! that it came after. Ctrl-C ends it, and leaves nothing behind.
 //!
 //! ```sh
 //! cargo run -p fastvm --example live_log ['a shell line']
