@@ -54,8 +54,13 @@ impl fmt::Display for At {
     }
 }
 
+/// A mistake at a place of the document.
+pub fn wrong(pointer: impl Into<String>, what: impl fmt::Display) -> anyhow::Error {
+    anyhow!("{what}").context(At(pointer.into()))
+}
+
 /// The error with the file, and with line and column if it knows its place.
-fn placed(error: anyhow::Error, file: &str, text: &str) -> anyhow::Error {
+pub fn placed(error: anyhow::Error, file: &str, text: &str) -> anyhow::Error {
     let position = match error.downcast_ref::<At>() {
         Some(At(pointer)) => position::of(text, pointer),
         None => error
@@ -124,10 +129,12 @@ fn parse(text: &str) -> Result<Value> {
 fn check_version(document: &Value) -> Result<()> {
     match text(document, "openapi") {
         Some(version) if version.starts_with("3.0.") => Ok(()),
-        Some(version) => Err(anyhow!(
-            "the document says `openapi: {version}`; write it as 3.0.3 (`nullable: true` in place of type lists, `enum` in place of `const`)"
-        )
-        .context(At("/openapi".to_owned()))),
+        Some(version) => Err(wrong(
+            "/openapi",
+            format!(
+                "the document says `openapi: {version}`; write it as 3.0.3 (`nullable: true` in place of type lists, `enum` in place of `const`)"
+            ),
+        )),
         None => bail!("there is no `openapi: 3.0.3` at the top: is this an OpenAPI document?"),
     }
 }
@@ -156,7 +163,7 @@ fn each_node(
     }
 }
 
-fn below(pointer: &str, key: &str) -> String {
+pub fn below(pointer: &str, key: &str) -> String {
     format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"))
 }
 
@@ -245,16 +252,13 @@ fn check_operations(document: &mut Value) -> Result<()> {
         let place = format!("{} {path}", method.to_uppercase());
         let pointer = below(&below("/paths", path), method);
         let Some(id) = text(operation, "operationId") else {
-            return Err(anyhow!(
-                "{place} has no `operationId`: give it one, its Rust names come from it"
-            )
-            .context(At(pointer)));
+            let text =
+                format!("{place} has no `operationId`: give it one, its Rust names come from it");
+            return Err(wrong(pointer, text));
         };
         if let Some(other) = seen.insert(id.to_owned(), place.clone()) {
-            return Err(anyhow!(
-                "`operationId: {id}` stands at {other} and at {place}: rename one"
-            )
-            .context(At(below(&pointer, "operationId"))));
+            let text = format!("`operationId: {id}` stands at {other} and at {place}: rename one");
+            return Err(wrong(below(&pointer, "operationId"), text));
         }
         check_path_parameters(&whole, path, operation)
             .with_context(|| format!("operation {id}"))

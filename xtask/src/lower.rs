@@ -4,6 +4,8 @@
 use anyhow::{Result, bail};
 use serde_json::{Map, Value, json};
 
+use crate::load::{below, wrong};
+
 /// Keywords of schemas that 3.0 has nothing for.
 const UNSAYABLE: &[&str] = &[
     "$anchor",
@@ -49,7 +51,7 @@ pub fn lower(mut document: Value) -> Result<Value> {
             .as_object()
             .is_none_or(|webhooks| !webhooks.is_empty())
     {
-        bail!("#/webhooks: 3.0 has no webhooks");
+        return Err(wrong("/webhooks", "3.0 has no webhooks"));
     }
     if let Some(Value::Object(info)) = top.get_mut("info") {
         info.remove("summary");
@@ -61,7 +63,10 @@ pub fn lower(mut document: Value) -> Result<Value> {
         .get("components")
         .is_some_and(|parts| parts.get("pathItems").is_some())
     {
-        bail!("#/components/pathItems: 3.0 has no shared path items");
+        return Err(wrong(
+            "/components/pathItems",
+            "3.0 has no shared path items",
+        ));
     }
     top.entry("paths").or_insert_with(|| json!({}));
     walk(&mut document, "", false)?;
@@ -98,10 +103,6 @@ fn is_data(key: &str) -> bool {
     matches!(key, "example" | "examples" | "default" | "enum") || key.starts_with("x-")
 }
 
-fn below(place: &str, key: &str) -> String {
-    format!("{place}/{}", key.replace('~', "~0").replace('/', "~1"))
-}
-
 fn schema(node: &mut Value, place: &str) -> Result<()> {
     if let Value::Bool(allows) = node {
         *node = if *allows {
@@ -111,10 +112,13 @@ fn schema(node: &mut Value, place: &str) -> Result<()> {
         };
     }
     let Value::Object(map) = node else {
-        bail!("#{place}: a schema is a map");
+        return Err(wrong(place, "a schema is a map"));
     };
     if let Some(keyword) = UNSAYABLE.iter().find(|keyword| map.contains_key(**keyword)) {
-        bail!("#{place}/{keyword}: 3.0 has no `{keyword}`");
+        return Err(wrong(
+            format!("{place}/{keyword}"),
+            format!("3.0 has no `{keyword}`"),
+        ));
     }
     map.retain(|key, _| !IDLE.contains(&key.as_str()));
     types(map, place)?;
@@ -153,10 +157,8 @@ fn types(map: &mut Map<String, Value>, place: &str) -> Result<()> {
     };
     let real: Vec<_> = types.iter().filter(|name| **name != "null").collect();
     let [only] = real[..] else {
-        bail!(
-            "#{place}/type: 3.0 has one type for a schema, not {}",
-            json!(types)
-        );
+        let text = format!("3.0 has one type for a schema, not {}", json!(types));
+        return Err(wrong(format!("{place}/type"), text));
     };
     if real.len() < types.len() {
         map.insert("nullable".to_owned(), json!(true));
@@ -181,7 +183,12 @@ fn null_variant(map: &mut Map<String, Value>, place: &str) -> Result<()> {
             continue;
         }
         match variants.len() {
-            0 => bail!("#{place}/{key}: 3.0 has no type that is only null"),
+            0 => {
+                return Err(wrong(
+                    format!("{place}/{key}"),
+                    "3.0 has no type that is only null",
+                ));
+            }
             1 => {
                 let only = map.remove(key);
                 map.insert("allOf".to_owned(), only.unwrap_or_default());
@@ -197,7 +204,10 @@ fn null_variant(map: &mut Map<String, Value>, place: &str) -> Result<()> {
 fn values(map: &mut Map<String, Value>, place: &str) -> Result<()> {
     if let Some(value) = map.remove("const") {
         if map.contains_key("enum") {
-            bail!("#{place}/const: stands beside `enum`; keep one of them");
+            return Err(wrong(
+                format!("{place}/const"),
+                "stands beside `enum`; keep one of them",
+            ));
         }
         if !map.contains_key("type")
             && let Some(name) = type_of(&value)
@@ -234,7 +244,10 @@ fn bounds(map: &mut Map<String, Value>, place: &str) -> Result<()> {
             continue;
         };
         if map.contains_key(bound) {
-            bail!("#{place}/{exclusive}: stands beside `{bound}`; keep the one that counts");
+            return Err(wrong(
+                format!("{place}/{exclusive}"),
+                format!("stands beside `{bound}`; keep the one that counts"),
+            ));
         }
         map.insert(bound.to_owned(), Value::Number(limit));
         map.insert(exclusive.to_owned(), json!(true));
@@ -245,7 +258,12 @@ fn bounds(map: &mut Map<String, Value>, place: &str) -> Result<()> {
 fn content(map: &mut Map<String, Value>, place: &str) -> Result<()> {
     let format = match map.remove("contentEncoding") {
         Some(encoding) if encoding == "base64" => Some("byte"),
-        Some(encoding) => bail!("#{place}/contentEncoding: 3.0 has no word for {encoding}"),
+        Some(encoding) => {
+            return Err(wrong(
+                format!("{place}/contentEncoding"),
+                format!("3.0 has no word for {encoding}"),
+            ));
+        }
         None => None,
     };
     let is_binary = map
@@ -350,7 +368,7 @@ mod tests {
             ),
         ] {
             let error = lowered(schema).unwrap_err().to_string();
-            assert!(error.starts_with(place), "{schema}: {error}");
+            assert_eq!(error, format!("at {place}"), "{schema}");
         }
         let webhooks = yaml("{openapi: 3.1.0, webhooks: {a: {}}}");
         assert!(

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::carry::carry;
-use crate::load::{load, parse_raw};
+use crate::load::{load, parse_raw, placed};
 use crate::lower::lower;
 
 /// Longest time for a download, in seconds.
@@ -16,8 +16,9 @@ const TIME_LIMIT: &str = "60";
 /// Our document, and the service's with the extensions of ours.
 pub fn beside_ours(root: &Path, source: &str) -> Result<(Value, Value)> {
     let ours = load(&root.join("openapi.yaml"))?;
-    let theirs = parse_raw(&read(source)?, source)?;
-    let theirs = lower(theirs).with_context(|| format!("in {source}"))?;
+    let text = read(source)?;
+    let theirs = parse_raw(&text, source)?;
+    let theirs = lower(theirs).map_err(|error| placed(error, source, &text))?;
     let theirs = carry(&ours, theirs).with_context(|| format!("in {source}"))?;
     Ok((ours, theirs))
 }
@@ -101,6 +102,20 @@ mod tests {
         let changes = diff(&ours, &theirs).unwrap();
         assert_eq!(changes[0].class, Class::Breaking);
         assert_eq!(changes[0].sentence, "The field `VM.name` is gone.");
+    }
+
+    #[test]
+    fn what_cannot_be_said_in_the_older_language_is_named_with_line_and_column() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("openapi.yaml");
+        let text = "openapi: 3.1.0\npaths: {}\ncomponents:\n  schemas:\n    A:\n      if: {}\n";
+        std::fs::write(&path, text).unwrap();
+        let error = beside_ours(root(), path.to_str().unwrap()).unwrap_err();
+        let expected = format!(
+            "{}:6:7: at #/components/schemas/A/if: 3.0 has no `if`",
+            path.display()
+        );
+        assert_eq!(format!("{error:#}"), expected);
     }
 
     #[test]

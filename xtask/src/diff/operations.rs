@@ -35,6 +35,26 @@ impl Operation<'_> {
     }
 }
 
+/// What has a schema, or holds what has one.
+#[derive(Clone, Copy)]
+enum Part {
+    Parameter,
+    Body,
+    Answer,
+    Header,
+    Media(Way),
+}
+
+impl Part {
+    fn way(self) -> Way {
+        match self {
+            Self::Parameter | Self::Body => Way::Request,
+            Self::Answer | Self::Header => Way::Response,
+            Self::Media(way) => way,
+        }
+    }
+}
+
 fn operations(document: &Value) -> BTreeMap<&str, Operation<'_>> {
     let mut found = BTreeMap::new();
     let paths = document.get("paths").and_then(Value::as_object);
@@ -206,7 +226,7 @@ impl<'a> Differ<'a> {
                 .clone()
                 .named(format!("the {within} parameter `{name}` of {id}"));
             match before.get(&(*within, *name)) {
-                Some((old, _)) => self.parameter(&here, old, parameter)?,
+                Some((old, _)) => self.part(Part::Parameter, &here, old, parameter)?,
                 // The path's own comparison has told.
                 None if *within == "path" => {}
                 None if is_required(parameter) => {
@@ -222,25 +242,16 @@ impl<'a> Differ<'a> {
         Ok(())
     }
 
-    fn parameter(&mut self, place: &Place, old: &'a Value, new: &'a Value) -> Result<()> {
+    /// A parameter, a body, an answer, a header or a media type: key by key.
+    fn part(&mut self, part: Part, place: &Place, old: &'a Value, new: &'a Value) -> Result<()> {
         for (key, before, after) in pairs(Some(old), Some(new)) {
             let here = place.at(key);
             match key {
                 "name" | "in" => {}
-                "required" if is_required(old) != is_required(new) => {
-                    let what = match is_required(new) {
-                        true => "is required now",
-                        // An argument that becomes a setter breaks programs, not requests.
-                        false => "is optional now: an argument of the method becomes a setter",
-                    };
-                    self.add(
-                        Class::Breaking,
-                        &here,
-                        sentence(&format!("{} {what}.", place.name)),
-                    );
-                }
-                "required" => {}
-                "schema" => self.schema(&here, before, after, Way::Request)?,
+                "required" => self.required(part, &here, is_required(old), is_required(new)),
+                "schema" => self.schema(&here, before, after, part.way())?,
+                "content" => self.content(&here, before, after, part.way())?,
+                "headers" => self.headers(&here, before, after)?,
                 "deprecated" => self.deprecated(&here, before, after),
                 "x-fastvm-key-prefix" | "style" | "explode" | "allowReserved"
                     if before != after =>
@@ -253,11 +264,28 @@ impl<'a> Differ<'a> {
                     );
                     self.add(Class::Breaking, &here, sentence(&text));
                 }
+                "links" => self.words(&here, key, before, after),
                 key if WORDS.contains(&key) => self.words(&here, key, before, after),
                 key => self.unknown(&here, key, before, after),
             }
         }
         Ok(())
+    }
+
+    fn required(&mut self, part: Part, place: &Place, was: bool, is: bool) {
+        let (class, what) = match (part, is) {
+            _ if was == is => return,
+            // It is read where it comes.
+            (Part::Header, _) => return,
+            (_, true) => (Class::Breaking, "is required now"),
+            (Part::Body, false) => (Class::Compatible, "may be left out now"),
+            // An argument that becomes a setter breaks programs, not requests.
+            (_, false) => (
+                Class::Breaking,
+                "is optional now: an argument of the method becomes a setter",
+            ),
+        };
+        self.add(class, place, sentence(&format!("{} {what}.", place.name)));
     }
 
     fn request_body(
@@ -279,23 +307,7 @@ impl<'a> Differ<'a> {
         let (old, _) = followed(self.old, old, place)?;
         let (new, place) = followed(self.new, new, place)?;
         let place = place.named(format!("the body of {id}"));
-        for (key, before, after) in pairs(Some(old), Some(new)) {
-            let here = place.at(key);
-            match key {
-                "required" if is_required(old) != is_required(new) => {
-                    let (class, what) = match is_required(new) {
-                        true => (Class::Breaking, "is required now"),
-                        false => (Class::Compatible, "may be left out now"),
-                    };
-                    self.add(class, &here, sentence(&format!("{} {what}.", place.name)));
-                }
-                "required" => {}
-                "content" => self.content(&here, before, after, Way::Request)?,
-                key if WORDS.contains(&key) => self.words(&here, key, before, after),
-                key => self.unknown(&here, key, before, after),
-            }
-        }
-        Ok(())
+        self.part(Part::Body, &place, old, new)
     }
 
     fn responses(
@@ -317,7 +329,7 @@ impl<'a> Differ<'a> {
                     let (before, _) = followed(self.old, before, &here)?;
                     let (after, here) = followed(self.new, after, &here)?;
                     let here = here.named(format!("the {status} answer of {id}"));
-                    self.response(&here, before, after)?;
+                    self.part(Part::Answer, &here, before, after)?;
                 }
                 (Some(_), None) if is_success(status) && is_the_last => {
                     let text = format!("{id} has no successful answer any more.");
@@ -364,20 +376,6 @@ impl<'a> Differ<'a> {
         Ok(())
     }
 
-    fn response(&mut self, place: &Place, old: &'a Value, new: &'a Value) -> Result<()> {
-        for (key, before, after) in pairs(Some(old), Some(new)) {
-            let here = place.at(key);
-            match key {
-                "content" => self.content(&here, before, after, Way::Response)?,
-                "headers" => self.headers(&here, before, after)?,
-                "links" => self.words(&here, key, before, after),
-                key if WORDS.contains(&key) => self.words(&here, key, before, after),
-                key => self.unknown(&here, key, before, after),
-            }
-        }
-        Ok(())
-    }
-
     fn headers(
         &mut self,
         place: &Place,
@@ -400,15 +398,7 @@ impl<'a> Differ<'a> {
                     let (before, _) = followed(self.old, before, &here)?;
                     let (after, here) = followed(self.new, after, &here)?;
                     let here = here.named(format!("the header `{header}` of {name}"));
-                    for (key, before, after) in pairs(Some(before), Some(after)) {
-                        let here = here.at(key);
-                        match key {
-                            "schema" => self.schema(&here, before, after, Way::Response)?,
-                            "required" => {}
-                            key if WORDS.contains(&key) => self.words(&here, key, before, after),
-                            key => self.unknown(&here, key, before, after),
-                        }
-                    }
+                    self.part(Part::Header, &here, before, after)?;
                 }
             }
         }
@@ -431,7 +421,7 @@ impl<'a> Differ<'a> {
                     let text = format!("{name} cannot be `{media}` any more.");
                     self.add(Class::Breaking, &here, sentence(&text));
                 }
-                (None, _) => {
+                (None, Some(_)) => {
                     // A further answer is another method, and a first one another result.
                     let class = match old.is_some() || way == Way::Request {
                         true => Class::Compatible,
@@ -439,16 +429,8 @@ impl<'a> Differ<'a> {
                     };
                     self.add(class, &here, sentence(&format!("{name} can be `{media}`.")));
                 }
-                (Some(before), Some(after)) => {
-                    for (key, before, after) in pairs(Some(before), Some(after)) {
-                        let here = here.at(key);
-                        match key {
-                            "schema" => self.schema(&here, before, after, way)?,
-                            key if WORDS.contains(&key) => self.words(&here, key, before, after),
-                            key => self.unknown(&here, key, before, after),
-                        }
-                    }
-                }
+                (Some(before), Some(after)) => self.part(Part::Media(way), &here, before, after)?,
+                (None, None) => {}
             }
         }
         Ok(())
