@@ -19,6 +19,7 @@ async fn call_all(client: Client, id: String) -> fastvm::Result<()> {
     for region in client.regions().list().await? {
         let _: String = region.name;
     }
+    client.regions().create("eu", 3).labels("tier", "1").await?;
     // Fields of requests that overrides carry.
     let launched: Vm = client.vms().launch("c1m2").region("eu").await?;
     let _: Vm = client.vms().restore("snp_1").region("eu").await?;

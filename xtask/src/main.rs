@@ -1,11 +1,13 @@
 //! The workspace's own commands: `cargo xtask regen` makes the raw crate
 //! `fastvm-api` from `openapi.yaml`; `cargo xtask rule` proves that a change of the document needs no
-//! edit of hand-written code.
+//! edit of hand-written code; `cargo xtask ci` runs all checks.
 //!
 //! The way of the data, a module each:
 //! `load → normalise → generate → refine → tree → write`.
 
+mod api;
 mod carry;
+mod ci;
 mod diff;
 mod generate;
 mod load;
@@ -15,6 +17,7 @@ mod names;
 mod normalise;
 mod position;
 mod prose;
+mod process;
 mod refine;
 mod rule;
 mod schema;
@@ -26,7 +29,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand};
+
+/// Where the generated part of `fastvm-api` lies.
+const GENERATED: &str = "fastvm-api/src/generated";
 
 /// Commands of the FastVM workspace.
 #[derive(Parser)]
@@ -80,7 +87,29 @@ enum Command {
     },
     /// Prove that additions to the document need no edit of hand-written code: make some in a copy
     /// of the workspace, regenerate, and compile it with a program that calls them.
-    Rule,
+    Rule {
+        /// Run the tests there, too.
+        #[arg(long)]
+        test: bool,
+    },
+    /// Write the public API of the published crates to `xtask/api`, a line for each item.
+    Api {
+        /// Write nothing; exit with 1 and show the differences if the committed listings are not those
+        /// of the code.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Run the checks, all but the slow ones, and tell at the end what became of each.
+    ///
+    /// Exits with 1 if one has failed.
+    Ci {
+        /// Run the slow ones, too.
+        #[arg(long)]
+        full: bool,
+        /// Run these only.
+        #[arg(value_name = "STEP", value_parser = PossibleValuesParser::new(ci::names()), conflicts_with = "full")]
+        steps: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -95,41 +124,61 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<ExitCode> {
     let root = workspace_root()?;
-    let (check, spec, out) = match cli.command {
+    match cli.command {
         Command::Regen {
             from: Some(from), ..
-        } => return take_over(&root, &from),
+        } => take_over(&root, &from),
         Command::Regen {
             check, spec, out, ..
-        } => (check, spec, out),
-        Command::Drift { upstream, format } => return drift(&root, &upstream, format),
-        Command::Rule => return rule::prove(&root),
+        } => {
+            let spec = spec.unwrap_or_else(|| root.join("openapi.yaml"));
+            let out = out.unwrap_or_else(|| root.join(GENERATED));
+            let (files, notices) = regen(&spec)?;
+            for notice in notices {
+                eprintln!("notice: {notice}");
+            }
+            if check {
+                return Ok(verdict(stale(&out, &files)?));
+            }
+            let changed = write::write(&out, &files)?;
+            println!("{} files, {changed} changed", files.len());
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Diff { old, new, format } => {
             let old = load::raw(&root, &old)?;
             let new = load::raw(&root, new.as_deref().unwrap_or(&default_spec(&root)))?;
-            return Ok(report(&diff::diff(&old, &new)?, format));
+            Ok(report(&diff::diff(&old, &new)?, format))
         }
-    };
-    let spec = spec.unwrap_or_else(|| root.join("openapi.yaml"));
-    let out = out.unwrap_or_else(|| root.join("fastvm-api/src/generated"));
-    let (files, notices) = regen(&spec)?;
-    for notice in notices {
-        eprintln!("notice: {notice}");
+        Command::Drift { upstream, format } => drift(&root, &upstream, format),
+        Command::Rule { test } => rule::prove(&root, test),
+        Command::Api { check: true } => Ok(verdict(api::difference(&root)?)),
+        Command::Api { check: false } => {
+            println!("{} listings changed", api::write(&root)?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Ci { full, steps } => Ok(ci::run(&root, &steps, full)),
     }
-    if !check {
-        let changed = write::write(&out, &files)?;
-        println!("{} files, {changed} changed", files.len());
-        return Ok(ExitCode::SUCCESS);
-    }
-    match write::first_difference(&out, &files)? {
-        None => Ok(ExitCode::SUCCESS),
+}
+
+/// Tells a difference, if there is one, which is a failure then.
+fn verdict(difference: Option<String>) -> ExitCode {
+    match difference {
+        None => ExitCode::SUCCESS,
         Some(difference) => {
-            eprintln!(
-                "{difference}\nthe generated files are not current: run `cargo xtask regen` and commit what it writes"
-            );
-            Ok(ExitCode::FAILURE)
+            eprintln!("{difference}");
+            ExitCode::FAILURE
         }
     }
+}
+
+/// Where the files differ from those that the document gives.
+fn stale(folder: &Path, files: &write::Files) -> Result<Option<String>> {
+    let difference = write::first_difference(folder, files)?;
+    Ok(difference.map(|difference| {
+        format!(
+            "{difference}\nthe generated files are not current: run `cargo xtask regen` and commit what it writes"
+        )
+    }))
 }
 
 /// Replaces `openapi.yaml` by the service's document, regenerates, and tells what has changed.
@@ -144,7 +193,7 @@ fn take_over(root: &Path, from: &str) -> Result<ExitCode> {
     let (files, notices) =
         regen(&candidate).context("the document is left as it was: nothing can be generated")?;
     std::fs::rename(&candidate, &spec)?;
-    let changed = write::write(&root.join("fastvm-api/src/generated"), &files)?;
+    let changed = write::write(&root.join(GENERATED), &files)?;
     for notice in notices {
         eprintln!("warning: {notice}");
     }

@@ -4,21 +4,28 @@
 //! examples that calls all of it (`rule/program.rs`), and lets the compiler judge. `diff` must agree
 //! that none of it breaks anything.
 
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::diff::{self, Change, Class};
-use crate::{load, regen, write};
+use crate::process::{cargo, output, program, run};
+use crate::{GENERATED, load, regen, write};
 
 const ADDITIONS: &str = include_str!("../rule/additions.yaml");
 const PROGRAM: &str = include_str!("../rule/program.rs");
 
-pub fn prove(root: &Path) -> Result<ExitCode> {
+/// With the features of Clippy and of the tests, so that the dependencies are theirs.
+const CHECK: &str = "check --workspace --all-targets --all-features";
+
+/// All but the tests of xtask, which know the document as it is.
+const TEST: &str = "test --workspace --lib --test * --all-features";
+
+/// Compiles the changed workspace and, if asked, runs its tests, too.
+pub fn prove(root: &Path, with_tests: bool) -> Result<ExitCode> {
     let copy = root.join("target/rule/workspace");
     copy_workspace(root, &copy)?;
     let changes = change_document(&copy.join("openapi.yaml"))?;
@@ -33,17 +40,23 @@ pub fn prove(root: &Path) -> Result<ExitCode> {
     for notice in notices {
         println!("notice: {notice}");
     }
-    write::write(&copy.join("fastvm-api/src/generated"), &files)?;
+    write::write(&copy.join(GENERATED), &files)?;
     put(&copy.join("fastvm/examples/rule.rs"), PROGRAM)?;
 
     println!("checking {} with the additions", copy.display());
-    // The dependencies are compiled there already.
-    if !compiles(&copy, &root.join("target"))? {
-        eprintln!(
-            "the rule is broken: with xtask/rule/additions.yaml in the document, hand-written code would need an edit \
-             (see above; first make sure that the workspace compiles without them)"
-        );
-        return Ok(ExitCode::FAILURE);
+    let mut commands = vec![CHECK];
+    commands.extend(with_tests.then_some(TEST));
+    for arguments in commands {
+        // The dependencies are compiled there already.
+        let mut cargo = cargo(&copy);
+        cargo.args(arguments.split_whitespace());
+        if let Err(error) = run(cargo.env("CARGO_TARGET_DIR", root.join("target"))) {
+            eprintln!(
+                "the rule is broken: with xtask/rule/additions.yaml in the document, hand-written code would need an \
+                 edit (see above; first make sure that the workspace is fine without them): {error:#}"
+            );
+            return Ok(ExitCode::FAILURE);
+        }
     }
     println!(
         "the rule holds: operations with and without extensions, a resource, query parameters, fields at several \
@@ -61,18 +74,9 @@ fn copy_workspace(root: &Path, copy: &Path) -> Result<()> {
     if copy.exists() {
         fs::remove_dir_all(copy).with_context(|| format!("cannot remove {}", copy.display()))?;
     }
-    let listing = Command::new("git")
-        .args(["ls-files", "-z", "-co", "--exclude-standard"])
-        .current_dir(root)
-        .output()
-        .context("cannot run git, which lists the files to copy")?;
-    if !listing.status.success() {
-        bail!(
-            "git cannot list the workspace's files: {}",
-            String::from_utf8_lossy(&listing.stderr).trim()
-        );
-    }
-    let listing = String::from_utf8(listing.stdout).context("a file's name is not UTF-8")?;
+    let mut listing = program(root, "git");
+    listing.args(["ls-files", "-z", "-co", "--exclude-standard"]);
+    let listing = output(&mut listing).context("git lists the files to copy")?;
     for path in listing.split_terminator('\0') {
         let from = root.join(path);
         // Tracked, but deleted since.
@@ -157,17 +161,6 @@ fn merge(node: &mut Value, more: Value, place: &str) -> Result<()> {
     Ok(())
 }
 
-fn compiles(copy: &Path, target: &Path) -> Result<bool> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    let status = Command::new(cargo)
-        .args(["check", "--workspace", "--all-targets"])
-        .current_dir(copy)
-        .env("CARGO_TARGET_DIR", target)
-        .status()
-        .context("cannot run cargo")?;
-    Ok(status.success())
-}
-
 fn put(path: &Path, contents: impl AsRef<[u8]>) -> Result<()> {
     let folder = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
@@ -193,6 +186,7 @@ mod tests {
         for part in [
             "There is an operation `rebootVm` (POST /v1/vms/{id}/reboot).",
             "There is an operation `getVmLogs`",
+            "There is an operation `createRegion` (POST /v1/regions).",
             "`tags` of the document reads differently.",
             "`listVms` takes the query parameter `region`.",
             "`launchVm` takes the query parameter `dryRun`.",
@@ -278,6 +272,25 @@ mod tests {
                 "{sentence:?} is not in {changes:#?}"
             );
         }
+    }
+
+    /// Of a processor: the time on the clock depends on what else runs.
+    #[cfg(target_os = "linux")]
+    fn time_of_this_thread() -> std::time::Duration {
+        let statistics = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+        let nanoseconds = statistics.split(' ').next().unwrap();
+        std::time::Duration::from_nanos(nanoseconds.parse().unwrap())
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn regenerating_and_comparing_take_less_than_two_seconds() {
+        let begin = time_of_this_thread();
+        regen(Path::new("../openapi.yaml")).unwrap();
+        let old = yaml(DOCUMENT);
+        diff::diff(&old, &changed(&old).unwrap()).unwrap();
+        let taken = time_of_this_thread() - begin;
+        assert!(!taken.is_zero() && taken.as_secs_f64() < 2.0, "{taken:?}");
     }
 
     #[test]
