@@ -27,9 +27,10 @@ const DEFAULT_BASE_URL: &str = "https://api.fastvm.org";
 /// Derefs to the generated root, so that every operation of the API is at its published place:
 /// `client.snapshots().list()`, `client.me().ssh_keys().add(key)`. One client serves a thousand
 /// tasks: it is cheap to clone, and clones share connections and the budget for retries. Over HTTP/2
-/// calls share a connection; over HTTP/1.1 each that is under way has one, as each stream and
-/// transfer always has. Dropping a call's future cancels it on this side; what
-/// had reached the service goes on.
+/// calls share a connection, and commands one for each hundred that are under way, since a server takes
+/// only so many at a time over each; over HTTP/1.1 each call has one, as each stream and transfer
+/// always has. However many launches wait, together they ask at most 20 times a second. Dropping a
+/// call's future cancels it on this side; what had reached the service goes on.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]

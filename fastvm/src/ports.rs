@@ -104,7 +104,7 @@ impl Vm {
 
     /// Waits until a program in this VM listens on a TCP port, on whichever of its addresses.
     ///
-    /// Asks inside the VM, where it needs `sh` and `/proc`, at growing intervals from 50 ms to 1 s,
+    /// Asks inside the VM, where it needs `sh` and `/proc`, at growing intervals from 30 ms to 1 s,
     /// for 60 s unless [`.timeout(..)`](WaitForPort::timeout) says otherwise. VMs of the local
     /// server share the network of its machine: a program outside counts there, too. Sends
     /// `POST /v1/vms/{id}/exec`.
@@ -140,7 +140,7 @@ impl Vm {
     ///
     /// Asks from here, through the service's public host, so that all on the way is known to work;
     /// redirects are not followed, and the API key is not sent. Asks at growing intervals from
-    /// 50 ms to 1 s, for 60 s unless [`.timeout(..)`](WaitForHttp::timeout) says otherwise. Sends
+    /// 30 ms to 1 s, for 60 s unless [`.timeout(..)`](WaitForHttp::timeout) says otherwise. Sends
     /// `GET /v1/vms/{id}/services` first, and then to [`url`](Self::url).
     ///
     /// # Errors
