@@ -3,15 +3,15 @@
 //! | chapter | for |
 //! |---|---|
 //! | [getting started](getting_started) | from nothing to a command that ran in a VM |
-//! | [commands](commands) | run, stream, feed, limit and kill what runs in a VM |
-//! | [files](files) | single files, folders, large data, volumes and buckets |
-//! | [network](network) | ports and URLs, firewalls, consoles |
+//! | [commands] | run, stream, feed, limit and kill what runs in a VM |
+//! | [files] | single files, folders, large data, volumes and buckets |
+//! | [network] | ports and URLs, firewalls, consoles |
 //! | [lifecycle and cost](lifecycle) | what a VM costs when, and how none is left behind |
 //! | [errors and retries](errors) | what an error says, and what the client has done about it |
-//! | [scale](scale) | many VMs, forks, snapshots, images |
-//! | [testing](testing) | the local server, with faults on demand, from any language |
+//! | [scale] | many VMs, forks, snapshots, images |
+//! | [testing] | the local server, with faults on demand, from any language |
 //! | [coming from TypeScript or Python](migration) | each published call and its form in Rust |
-//! | [operations](operations) | every operation of the API, and what stands on it here |
+//! | [operations] | every operation of the API, and what stands on it here |
 //!
 //! Each snippet is run against the local server by `cargo test --doc`. What a snippet needs besides
 //! what it shows is a `client`, and often a `vm` that `client.vms().launch("c1m2").await?` gave.

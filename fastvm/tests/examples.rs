@@ -1,5 +1,5 @@
-//! Runs the examples as a reader would, on their own local servers. They are built by `cargo test`,
-//! and by `cargo test --examples --test examples`.
+//! Runs the examples as a reader would, on their own local servers. They are built by `cargo test`, but
+//! not by `cargo test --test examples`: that runs those of the last build.
 
 #![cfg(target_os = "linux")]
 

@@ -161,6 +161,16 @@ async fn a_size_without_columns_or_rows_is_refused_before_anything_is_sent() {
 }
 
 #[tokio::test]
+async fn a_console_of_a_vm_that_is_gone_is_not_found() {
+    let world = World::start().await;
+    let vm = launched(&world.client).await;
+    vm.delete().await.unwrap();
+    let error = vm.console().await.unwrap_err();
+    assert!(error.is_not_found(), "{error}");
+    assert_eq!(error.vm_id(), Some(vm.id.as_str()));
+}
+
+#[tokio::test]
 async fn a_console_outlasts_a_passing_fault_of_its_token() {
     let world = World::start().await;
     let vm = launched(&world.client).await;
