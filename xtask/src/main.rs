@@ -248,3 +248,97 @@ fn workspace_root() -> Result<PathBuf> {
         .map(Path::to_path_buf)
         .context("xtask lies in no workspace")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn what_breaks_or_may_break_fails() {
+        use diff::Class::{Breaking, Compatible, Documentation, Unclassified};
+        let code = |classes: &[diff::Class]| {
+            let change = |class: &diff::Class| diff::Change {
+                class: *class,
+                pointer: String::new(),
+                sentence: String::new(),
+            };
+            let changes: Vec<_> = classes.iter().map(change).collect();
+            report(&changes, diff::Format::Text)
+        };
+        assert_eq!(code(&[]), ExitCode::SUCCESS);
+        assert_eq!(code(&[Compatible, Documentation]), ExitCode::SUCCESS);
+        assert_eq!(code(&[Breaking, Compatible]), ExitCode::FAILURE);
+        assert_eq!(code(&[Unclassified]), ExitCode::FAILURE);
+    }
+
+    /// A workspace of nothing but our document, and a document of the service beside it: ours in 3.1
+    /// without extensions, after `change`.
+    fn beside_a_workspace(change: impl FnOnce(&mut Value)) -> (tempfile::TempDir, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let ours = workspace_root().unwrap().join("openapi.yaml");
+        fs::copy(&ours, folder.path().join("openapi.yaml")).unwrap();
+        let mut document = load::load(&ours).unwrap();
+        bare(&mut document);
+        document["openapi"] = json!("3.1.0");
+        change(&mut document);
+        let from = folder.path().join("upstream.json");
+        fs::write(&from, document.to_string()).unwrap();
+        let from = from.to_str().unwrap().to_owned();
+        (folder, from)
+    }
+
+    fn bare(node: &mut Value) {
+        match node {
+            Value::Object(map) => {
+                map.retain(|key, _| !key.starts_with("x-fastvm-"));
+                map.values_mut().for_each(bare);
+            }
+            Value::Array(list) => list.iter_mut().for_each(bare),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn a_document_of_the_service_is_taken_over_with_our_extensions() {
+        let (folder, from) = beside_a_workspace(|document| {
+            document["paths"]["/v1/regions"] = json!({"get": {
+                "operationId": "listRegions",
+                "responses": {"200": {"description": "The regions."}},
+            }});
+        });
+        let root = folder.path();
+        let before = load::load(&root.join("openapi.yaml")).unwrap();
+        assert_eq!(take_over(root, &from).unwrap(), ExitCode::SUCCESS);
+        let after = load::load(&root.join("openapi.yaml")).unwrap();
+        let changes = diff::diff(&before, &after).unwrap();
+        let sentences: Vec<_> = changes.iter().map(|change| &*change.sentence).collect();
+        assert_eq!(
+            sentences,
+            ["There is an operation `listRegions` (GET /v1/regions)."]
+        );
+        let (files, notices) = regen(&root.join("openapi.yaml")).unwrap();
+        assert_eq!(stale(&root.join(GENERATED), &files).unwrap(), None);
+        assert_eq!(notices.len(), 1, "{notices:?}");
+        assert!(notices[0].starts_with("listRegions has no `x-fastvm-method`"));
+    }
+
+    #[test]
+    fn a_document_that_nothing_can_be_generated_from_is_not_taken_over() {
+        let (folder, from) = beside_a_workspace(|document| {
+            document["paths"]["/v1/vms/{id}"]["get"]["operationId"] = json!("listVms");
+        });
+        let root = folder.path();
+        let before = fs::read(root.join("openapi.yaml")).unwrap();
+        let error = take_over(root, &from).unwrap_err();
+        assert!(
+            format!("{error:#}").contains("`operationId: listVms` stands at"),
+            "{error:#}"
+        );
+        assert_eq!(fs::read(root.join("openapi.yaml")).unwrap(), before);
+        assert!(!root.join(GENERATED).exists());
+    }
+}
