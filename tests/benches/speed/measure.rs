@@ -63,16 +63,21 @@ impl Options {
         Ok(options)
     }
 
-    fn wants(&self, work: &Work) -> bool {
+    /// By its group, or by a part of its name.
+    fn wants(&self, work: &Work, groups: &[&str]) -> bool {
         let name = work.name.to_lowercase();
-        let matches = |only: &String| work.group == only || name.contains(only);
+        let matches = |only: &String| match groups.contains(&only.as_str()) {
+            true => work.group == only,
+            false => name.contains(only),
+        };
         self.only.is_empty() || self.only.iter().any(matches)
     }
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
     let works = works::all();
-    let works = works.iter().filter(|work| options.wants(work));
+    let groups: Vec<_> = works.iter().map(|work| work.group).collect();
+    let works = works.iter().filter(|work| options.wants(work, &groups));
     if options.lists {
         works.for_each(|work| println!("{}: {}", work.group, work.name));
         return Ok(ExitCode::SUCCESS);

@@ -85,14 +85,16 @@ impl Line {
         let (own, other) = (median(own), median(other));
         let holds = row.must.holds(own, ratio, margin);
         let unit = row.figure.unit;
-        let who = row.of.strip_prefix("fastvm").unwrap_or(&row.of).trim();
-        let own = format!("{who} {}", shown(own, unit));
+        let own = match row.of.strip_prefix("fastvm").unwrap_or(&row.of).trim() {
+            "" => shown(own, unit),
+            who => format!("{who}: {}", shown(own, unit)),
+        };
         Self {
             cells: [
                 work.name.clone(),
                 row.figure.name.to_owned(),
-                format!("{} {}", row.against, shown(other, unit)),
-                own.trim().to_owned(),
+                format!("{}: {}", row.against, shown(other, unit)),
+                own,
                 format!("{ratio:.2}"),
                 limit(row.must, unit),
                 verdict(holds).to_owned(),
