@@ -4,37 +4,38 @@
 //! use fastvm::Client;
 //! use tokio::io::{AsyncBufReadExt, BufReader};
 //!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let server = fastvm_local::Server::start().await?;
-//! # let folder = tempfile::tempdir()?;
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! #   let server = fastvm_local::Server::start().await?;
+//! #   let folder = tempfile::tempdir()?;
 //! # /*
-//! let client = Client::from_env()?; // FASTVM_API_KEY, FASTVM_BASE_URL
+//!     let client = Client::from_env()?; // FASTVM_API_KEY, FASTVM_BASE_URL
 //! # */
-//! # let client = Client::builder().api_key(server.api_key()).base_url(server.base_url()).build()?;
-//! let vm = client.vms().launch("c1m2").name("dev").await?; // waits until it runs
+//! #   let client = Client::builder().api_key(server.api_key()).base_url(server.base_url()).build()?;
+//!     let vm = client.vms().launch("c1m2").name("dev").await?; // waits until it runs
 //!
-//! vm.upload("./src", "/root/src").await?; // a file, or a folder with all in it
-//! vm.fs().write("/root/greeting", "hello\n").await?; // as in tokio::fs
+//!     vm.upload("./src", "/root/src").await?; // a file, or a folder with all in it
+//!     vm.fs().write("/root/greeting", "hello\n").await?; // as in tokio::fs
 //!
-//! let out = vm.command("ls").arg("-l").current_dir("/root/src").output().await?; // as in tokio::process
-//! println!("{}", String::from_utf8_lossy(&out.ensure_success()?.stdout));
+//!     let list = vm.command("ls").arg("-l").current_dir("/root/src"); // as in tokio::process
+//!     let out = list.output().await?.ensure_success()?;
+//!     println!("{}", String::from_utf8_lossy(&out.stdout));
 //!
-//! let mut child = vm.shell("for i in 1 2 3; do echo $i; sleep 0.1; done | tee n").spawn().await?;
-//! let mut lines = BufReader::new(child.stdout.take().expect("not taken yet")).lines();
-//! while let Some(line) = lines.next_line().await? {
-//!     println!("{line}"); // as it comes
+//!     let mut child = vm.shell("for i in 1 2 3; do echo $i; sleep 0.1; done | tee n").spawn().await?;
+//!     let mut lines = BufReader::new(child.stdout.take().expect("not taken yet")).lines();
+//!     while let Some(line) = lines.next_line().await? {
+//!         println!("{line}"); // as it comes
+//!     }
+//!     child.wait().await?.ensure_success()?;
+//!     assert_eq!(vm.fs().read_to_string("/root/n").await?, "1\n2\n3\n");
+//!
+//! # /*
+//!     vm.download("/root/src", "./back").await?;
+//! # */
+//! #   vm.download("/root/src", folder.path().join("back")).await?;
+//!     vm.delete().await?; // `launch(..).await?.into_guard()` deletes it in any case
+//!     Ok(())
 //! }
-//! child.wait().await?.ensure_success()?;
-//! assert_eq!(vm.fs().read_to_string("/root/n").await?, "1\n2\n3\n");
-//!
-//! # /*
-//! vm.download("/root/src", "./back").await?;
-//! # */
-//! # vm.download("/root/src", folder.path().join("back")).await?;
-//! vm.delete().await?; // or `launch(..).await?.into_guard()`, which deletes it in any case
-//! # Ok(())
-//! # }
 //! ```
 //!
 //! [`Client`] is the way in, a [`Vm`] what a launch gives. From here:
@@ -43,8 +44,10 @@
 //!   begin with [getting started](guide::getting_started). Its table has [every operation](guide::operations).
 //! - [`Vm::command`] and [`Vm::shell`] run commands, [`Vm::fs`] has the files, [`Vm::upload`] and
 //!   [`Vm::download`] move folders. [`Vm::run`] and [`Vm::stream`] are the operation itself.
-//! - [`Vm::expose`], [`Firewall`], [`Vm::snapshot`], [`Vm::fork`], [`Vms::launch_many`],
-//!   [`SnapshotImports::build_dockerfile`], [`Vm::attach_volume`], [`credentials`], [`SshKeys::add_file`].
+//! - More at hand: [ports](Vm::expose), [firewalls](Firewall), [snapshots](Vm::snapshot),
+//!   [forks](Vm::fork), [many launches](Vms::launch_many),
+//!   [image builds](SnapshotImports::build_dockerfile), [volumes](Vm::attach_volume),
+//!   [bucket logins](credentials), [SSH keys](SshKeys::add_file).
 //! - Without an account: `cargo run -p fastvm-local` serves the API on a Linux machine, and prints the
 //!   two variables that [`Client::from_env`] reads. See [testing](guide::testing).
 //!

@@ -178,6 +178,13 @@ fn split_media_types(document: &mut Value) -> Result<()> {
         copy["x-wire-id"] = json!(id);
         copy["x-wire-path"] = json!(path);
         copy["x-fastvm-override"] = operation["x-fastvm-stream-override"].clone();
+        copy["x-fastvm-example"] = Value::Null;
+        if let Some(summary) = text(operation, "summary") {
+            copy["summary"] = json!(format!(
+                "{}, and stream the answer",
+                summary.trim_end_matches('.')
+            ));
+        }
         copy["responses"]["2XX"]["content"] =
             json!({ other: { "schema": { "type": "string", "format": "binary" } } });
         match text(operation, "x-fastvm-stream") {
@@ -727,6 +734,10 @@ paths:
   /a/{id}:
     post:
       operationId: exec
+      summary: Run it
+      x-fastvm-override: Vms::run
+      x-fastvm-stream-override: Vms::stream
+      x-fastvm-example: run
       x-fastvm-method: vms.run
       x-fastvm-stream: vms.stream
       parameters: [{name: id, in: path}]
@@ -750,6 +761,9 @@ paths:
         assert_eq!(stream["x-wire-id"], "exec");
         assert_eq!(stream["x-wire-path"], "/a/{id}");
         assert_eq!(stream["x-fastvm-method"], "vms.stream");
+        assert_eq!(stream["summary"], "Run it, and stream the answer");
+        assert_eq!(stream["x-fastvm-override"], "Vms::stream");
+        assert_eq!(stream["x-fastvm-example"], Value::Null);
         assert_eq!(stream["parameters"][0]["name"], "idOfStream");
         assert_eq!(stream["parameters"][0]["x-wire-name"], "id");
         assert_eq!(

@@ -128,7 +128,7 @@ paths:
   /a: {get: {operationId: getA, x-fastvm-method: as.retrieve, description: 'Not `listB`, and `GET`.'}}
 components:
   schemas:
-    BVm: {type: object, description: 'See `getA`, `BVM`, `sizeGiB` and `a b`.', properties: {sizeGiB: {}}}
+    Vm: {type: object, description: 'See `getA`, `VM`, `sizeGiB` and `a b`.', properties: {sizeGiB: {}}}
 ",
         ))
         .unwrap();
@@ -136,7 +136,7 @@ components:
         assert_eq!(
             model.schemas[0].docs,
             "See [`client.as().retrieve`](fastvm_api::as::As::retrieve), \
-             [`BVm`](fastvm_api::types::BVm), `size_gib` and `a b`."
+             [`Vm`](fastvm_api::types::Vm), `size_gib` and `a b`."
         );
         assert_eq!(model.operations[0].description, "Not `listB`, and `GET`.");
     }

@@ -441,7 +441,7 @@ macro_rules! __operations_table {
 | Restart a VM's TTL countdown | [`client.vms().refresh_ttl`](fastvm_api::vms::Vms::refresh_ttl) | [`Vm::lease`](crate::Vm::lease) | `POST /v1/vms/{id}/ttl/refresh` |
 | Get a token for a VM's serial console | [`client.vms().console_token`](fastvm_api::vms::Vms::console_token) | [`Vm::console`](crate::Vm::console) | `POST /v1/vms/{id}/console-token` |
 | Run a command in a VM | [`client.vms().run`](fastvm_api::vms::Vms::run) | [`Vms::run`](crate::Vms::run) | `POST /v1/vms/{id}/exec` |
-| Run a command in a VM | [`client.vms().stream`](fastvm_api::vms::Vms::stream) | [`Vms::stream`](crate::Vms::stream) | `POST /v1/vms/{id}/exec` |
+| Run a command in a VM, and stream the answer | [`client.vms().stream`](fastvm_api::vms::Vms::stream) | [`Vms::stream`](crate::Vms::stream) | `POST /v1/vms/{id}/exec` |
 | Replace a VM's firewall policy | [`client.vms().set_firewall`](fastvm_api::vms::Vms::set_firewall) | [`Firewall::build`](crate::Firewall::build) | `PUT /v1/vms/{id}/firewall` |
 | Replace single blocks of a VM's firewall policy | [`client.vms().patch_firewall`](fastvm_api::vms::Vms::patch_firewall) | [`Firewall::build_patch`](crate::Firewall::build_patch) | `PATCH /v1/vms/{id}/firewall` |
 

@@ -167,17 +167,15 @@ async fn a_build_that_fails_carries_its_last_events() {
 }
 
 #[tokio::test]
-async fn an_image_that_is_not_there_is_told_with_those_that_are() {
+async fn an_image_that_is_not_there_is_told_with_the_way_out() {
     let world = World::start().await;
     let imports = world.client.snapshot_imports();
     let build = imports.build_image("pyhton:3.13").await.unwrap();
     let error = build.snapshot().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Build);
     let said = format!("{error} {:?}", error.build_events());
-    assert!(
-        said.contains("pyhton:3.13") && said.contains("local/base"),
-        "{said}"
-    );
+    assert!(said.contains("pyhton:3.13"), "{said}");
+    assert!(said.contains("--images"), "{said}");
     assert_eq!(snapshots(&world).await, 0);
 }
 

@@ -384,7 +384,7 @@ impl<V: FromVm> Vms<V> {
         Run::new(&self.client, id, command)
     }
 
-    /// Run a command in a VM.
+    /// Run a command in a VM, and stream the answer.
     ///
     /// Runs a command and reports its output and its exit code. The request is the same for
     /// both forms of the answer; the `Accept` header chooses between them:
@@ -420,17 +420,6 @@ impl<V: FromVm> Vms<V> {
     /// - `502`: The host of the VM failed for the moment. The command may or may not have run.
     ///
     /// What else can go wrong, and what is known then: see [`Error`](fastvm_api::Error).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # async fn example(client: fastvm_api::Client) -> fastvm_api::Result<()> {
-    /// let line = ["sh", "-c", "ls /etc | wc -l"];
-    /// let out = client.vms().run("0f8fad5b-d9cb-469f-a165-70867728950e", line).timeout_sec(30).await?;
-    /// println!("exit {}: {}", out.exit_code, out.stdout);
-    /// # Ok(())
-    /// # }
-    /// ```
     pub fn stream(
         &self,
         id: impl Into<String>,
@@ -746,7 +735,7 @@ impl<V: FromVm> VmHandle<V> {
         Run::new(&self.client, &self.vm.id, command)
     }
 
-    /// Run a command in a VM.
+    /// Run a command in a VM, and stream the answer.
     ///
     /// Runs a command and reports its output and its exit code. The request is the same for
     /// both forms of the answer; the `Accept` header chooses between them:
@@ -1429,7 +1418,7 @@ impl IntoFuture for Run {
     }
 }
 
-/// Run a command in a VM.
+/// Run a command in a VM, and stream the answer.
 ///
 /// Made by [`client.vms().stream`](fastvm_api::vms::Vms::stream); sends `POST /v1/vms/{id}/exec` when awaited, and gives the bytes of the answer as they come. `.send()` gives status and headers, too.
 #[derive(Clone, Debug)]
