@@ -1,6 +1,7 @@
 //! From a VM to this machine.
 
 use std::fmt;
+use std::io::Write;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
@@ -9,16 +10,16 @@ use bytes::Bytes;
 use fastvm_api::types::FilePresignResponse;
 use fastvm_api::{Client, Error, ErrorKind, Pending, Result};
 use ignore::gitignore::Gitignore;
-use tokio::io::{AsyncWrite, AsyncWriteExt, BufWriter};
-use tokio::sync::mpsc;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::attempts::Attempts;
 use super::exclude::{excluded, patterns_for_tar};
+use super::incoming::{CHUNKS, Reading};
 use super::place::{NewFile, NewFolder};
 use super::resume::{Broken, Object};
 use super::send::{Order, Sent};
 use super::unpack::{self, Rules};
-use super::{CHUNK, CHUNKS_IN_FLIGHT, Options, check_remote, local_error, transfer_setters};
+use super::{Options, check_remote, local_error, lost, transfer_setters};
 
 /// How much is read into memory unless the caller says.
 const MOST_BYTES_IN_MEMORY: u64 = 256 * 1024 * 1024;
@@ -115,65 +116,62 @@ impl Download {
             ..self.source.order(&self.options, self.max_size)
         };
         let (urls, sent) = self.source.send(&order).await?;
-        let mut object = order.object(&urls, &sent);
-        match sent.is_folder {
+        let object = order.object(&urls, &sent);
+        let object = match sent.is_folder {
             true => {
-                self.receive_folder(&mut object, self.rules(&urls, excluded)?)
-                    .await?
+                let rules = self.rules(&urls, excluded)?;
+                self.receive_folder(object, rules).await?
             }
-            false => self.receive_file(&mut object, sent.mode).await?,
-        }
+            false => self.receive_file(object, sent.mode).await?,
+        };
         object.finish();
         Ok(())
     }
 
-    async fn receive_file(&self, object: &mut Object<'_>, mode: Option<u32>) -> Result<(), Broken> {
+    async fn receive_file(&self, object: Object, mode: Option<u32>) -> Result<Object, Broken> {
         let target = self.local.clone();
-        let (new, file) = blocking(move || NewFile::beside(&target, mode)).await?;
-        let mut file = BufWriter::with_capacity(CHUNK, tokio::fs::File::from_std(file));
-        let cannot = |error| local_error(&self.local, "the file cannot be written", error);
-        while let Some(chunk) = object.chunk().await? {
-            file.write_all(&chunk).await.map_err(cannot)?;
+        let (new, mut file) = blocking(move || NewFile::beside(&target, mode)).await?;
+        let (reading, mut chunks) = Reading::of(object);
+        let mut batch = Vec::new();
+        while chunks.recv_many(&mut batch, CHUNKS).await > 0 {
+            let target = self.local.clone();
+            (file, batch) = blocking(move || {
+                for chunk in batch.drain(..) {
+                    file.write_all(&chunk).map_err(|error| {
+                        local_error(&target, "the file cannot be written", error)
+                    })?;
+                }
+                Ok((file, batch))
+            })
+            .await?;
         }
-        file.flush().await.map_err(cannot)?;
-        let file = file.into_inner().into_std().await;
+        let object = reading.end().await?;
         let sync = self.sync;
         blocking(move || new.put(&file, sync)).await?;
         object.files().fetch_add(1, Ordering::Relaxed);
-        Ok(())
+        Ok(object)
     }
 
-    async fn receive_folder(&self, object: &mut Object<'_>, rules: Rules) -> Result<(), Broken> {
-        let (sender, receiver) = mpsc::channel(CHUNKS_IN_FLIGHT);
+    async fn receive_folder(&self, object: Object, rules: Rules) -> Result<Object, Broken> {
         let (target, files) = (self.local.clone(), object.files());
+        let (reading, mut chunks) = Reading::of(object);
+        // No thread is held before the connection is there: many could leave none to look up the
+        // names of hosts.
+        let first = chunks.recv().await.unwrap_or_default();
         // The thread owns the folder: when this future is dropped, it is removed once nobody writes
         // into it any more.
-        let unpacking = tokio::task::spawn_blocking(move || {
+        let unpacked = blocking(move || {
             let folder = NewFolder::beside(&target)?;
-            let stamps = unpack::unpack(receiver, folder.path(), &rules, &files)?;
+            let stamps = unpack::unpack(first, chunks, folder.path(), &rules, &files)?;
             Ok((folder, stamps))
-        });
-        let received = loop {
-            match object.chunk().await {
-                Ok(Some(chunk)) => match sender.send(chunk).await {
-                    Ok(()) => {}
-                    // The unpacking has ended: its own error says why.
-                    Err(_) => break Ok(()),
-                },
-                Ok(None) => break Ok(()),
-                Err(broken) => break Err(broken),
-            }
-        };
-        drop(sender);
-        let unpacked = unpacking.await;
-        received?;
-        let (folder, stamps) = unpacked
-            .map_err(panicked)?
-            .map_err(|error: Error| error.with_vm_id(&self.source.vm_id))?;
-        // What follows the archive is not unpacked, but checked.
-        while object.chunk().await?.is_some() {}
+        })
+        .await;
+        // If it has failed, that is why there was no more to unpack.
+        let object = reading.end().await?;
+        let (folder, stamps) = unpacked.map_err(|error| error.with_vm_id(&self.source.vm_id))?;
         let sync = self.sync;
-        Ok(blocking(move || folder.put(&stamps, sync)).await?)
+        blocking(move || folder.put(&stamps, sync)).await?;
+        Ok(object)
     }
 
     fn rules(&self, urls: &FilePresignResponse, excluded: &Gitignore) -> Result<Rules> {
@@ -238,11 +236,12 @@ impl DownloadBytes {
     async fn attempt(&self) -> Result<Bytes, Broken> {
         let order = self.source.order(&self.options, Some(self.max_size));
         let (urls, sent) = self.source.send(&order).await?;
-        let mut object = order.object(&urls, &sent);
+        let (reading, mut chunks) = Reading::of(order.object(&urls, &sent));
         let mut bytes = Vec::new();
-        while let Some(chunk) = object.chunk().await? {
+        while let Some(chunk) = chunks.recv().await {
             bytes.extend_from_slice(&chunk);
         }
+        let object = reading.end().await?;
         object.files().fetch_add(1, Ordering::Relaxed);
         object.finish();
         Ok(bytes.into())
@@ -308,7 +307,7 @@ impl<'w> DownloadTo<'w> {
     async fn attempt(&mut self, written: &mut u64) -> Result<(), Broken> {
         let order = self.source.order(&self.options, self.max_size);
         let (urls, sent) = self.source.send(&order).await?;
-        let mut object = order.object(&urls, &sent);
+        let (reading, mut chunks) = Reading::of(order.object(&urls, &sent));
         let refused = |error: std::io::Error| {
             let message = "the writer does not take the data";
             Error::new(ErrorKind::Io, message)
@@ -316,10 +315,11 @@ impl<'w> DownloadTo<'w> {
                 .with_path(&self.source.remote)
                 .with_source(error)
         };
-        while let Some(chunk) = object.chunk().await? {
+        while let Some(chunk) = chunks.recv().await {
             *written += chunk.len() as u64;
             self.writer.write_all(&chunk).await.map_err(refused)?;
         }
+        let object = reading.end().await?;
         self.writer.flush().await.map_err(refused)?;
         object.files().fetch_add(1, Ordering::Relaxed);
         object.finish();
@@ -389,13 +389,5 @@ impl Source {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(panicked)?
-}
-
-fn panicked(source: tokio::task::JoinError) -> Error {
-    Error::new(
-        ErrorKind::Transfer,
-        "the data could not be put in its place",
-    )
-    .with_source(source)
+    tokio::task::spawn_blocking(work).await.map_err(lost)?
 }

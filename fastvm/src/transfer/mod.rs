@@ -7,6 +7,8 @@ mod attempts;
 mod checksum;
 mod download;
 mod exclude;
+mod gzip;
+mod incoming;
 mod outgoing;
 mod pack;
 mod place;
@@ -44,20 +46,26 @@ static STORAGE_GET: Operation = Operation::storage("download from storage", "GET
 /// How much is read, packed or unpacked at a time.
 const CHUNK: usize = 256 * 1024;
 
-/// How many chunks wait between a blocking thread and the network.
+/// How many chunks of an archive wait between those who make it and the network, besides one for
+/// each thread that compresses.
 const CHUNKS_IN_FLIGHT: usize = 4;
 
 /// How the archive of a folder is compressed on its way. Single files travel as they are.
+///
+/// An upload compresses on all cores, up to eight, which all uploads of a program share. It looks
+/// before it compresses, some KiB at a time: what is compressed already, such as images and videos,
+/// costs little. A download is compressed in the VM by its `gzip`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Compression {
     /// Gzip at a level that suits most folders. How is left to this crate, and may change.
     #[default]
     Auto,
-    /// None: for what is compressed already, such as images and videos, or for a network that is
-    /// faster than the compression.
+    /// None: for a network that is faster than the compression, or for the download of what is
+    /// compressed already.
     None,
     /// Gzip at this level, from 1, which is fastest, to 9, which is smallest. Others are refused.
+    /// What an upload finds to be compressed already is not compressed again at any level.
     Level(u32),
 }
 
@@ -253,6 +261,12 @@ fn local_error(path: &Path, what: &str, source: io::Error) -> Error {
 fn changed(path: &Path) -> Error {
     let message = "the file changed while it was sent";
     Error::new(ErrorKind::Transfer, message).with_path(path.to_string_lossy())
+}
+
+/// A task or thread of a transfer has not lived to the end of its work.
+fn lost(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    let message = "a thread that the transfer needs was lost";
+    Error::new(ErrorKind::Transfer, message).with_source(source)
 }
 
 /// An error of a step inside the VM.

@@ -1,23 +1,25 @@
-//! Packs a folder as a tar, gzipped or not, on a blocking thread, into a channel of chunks.
+//! Packs a folder as a tar, gzipped or not, on a blocking thread, into a channel of its parts.
 
+use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
+use std::thread;
 
-use bytes::Bytes;
 use fastvm_api::{Error, ErrorKind, Result};
-use flate2::write::GzEncoder;
 use ignore::gitignore::Gitignore;
 use tar::{Builder, Header};
-use tokio::sync::mpsc;
 
 use super::exclude::excluded;
+use super::gzip::{self, Output, Sender};
 use super::progress::Files;
-use super::{CHUNK, changed, local_error};
+use super::{changed, local_error};
 
-type Sender = mpsc::Sender<io::Result<Bytes>>;
-type Archive = Builder<Compressed>;
+/// What is in a tar begins at multiples of this.
+const TAR_BLOCK: u64 = 512;
+
+type Archive<'scope, 'env> = Builder<Output<'scope, 'env>>;
 
 /// What is packed of a folder, and how.
 #[derive(Clone, Debug)]
@@ -59,26 +61,28 @@ pub(super) enum PackError {
 /// Sends the folder's contents. If something cannot be read, the receiver gets an error in place of
 /// the rest, so that what was sent is never taken for the whole.
 pub(super) fn pack(packing: &Packing, files: &Files, sender: Sender) -> Result<(), PackError> {
-    let packed = pack_into(packing, files, &sender);
+    let packed = thread::scope(|scope| {
+        let output = Output::new(sender.clone(), packing.gzip_level, scope);
+        pack_into(packing, files, Builder::new(output))
+    });
     if let Err(PackError::Unreadable(_)) = &packed {
-        let _ = sender.blocking_send(Err(io::Error::other(
-            "the folder cannot be read as a whole",
-        )));
+        let error = io::Error::other("the folder cannot be read as a whole");
+        let _ = gzip::send(&sender, Err(error));
     }
     packed
 }
 
-fn pack_into(packing: &Packing, files: &Files, sender: &Sender) -> Result<(), PackError> {
-    let writer = ChunkWriter {
-        chunk: Vec::with_capacity(CHUNK),
-        sender: sender.clone(),
-    };
-    let mut archive = Builder::new(Compressed::new(writer, packing.gzip_level));
+fn pack_into(
+    packing: &Packing,
+    files: &Files,
+    mut archive: Archive<'_, '_>,
+) -> Result<(), PackError> {
     let mut open = vec![PathBuf::new()];
     while let Some(relative) = open.pop() {
-        for entry in sorted_entries(&packing.folder.join(&relative))? {
-            let relative = relative.join(entry.file_name());
-            let path = entry.path();
+        let folder = packing.folder.join(&relative);
+        for name in sorted_names(&folder)? {
+            let relative = relative.join(&name);
+            let path = folder.join(&name);
             // Of a symbolic link itself, not of where it leads.
             let metadata = fs::symlink_metadata(&path).map_err(|error| unreadable(&path, error))?;
             let is_folder = metadata.is_dir();
@@ -93,21 +97,20 @@ fn pack_into(packing: &Packing, files: &Files, sender: &Sender) -> Result<(), Pa
             }
         }
     }
-    let writer = archive.into_inner().and_then(Compressed::finish);
-    writer
-        .and_then(|mut writer| writer.send())
-        .map_err(|_| PackError::Unwanted)
+    let finished = archive.into_inner().and_then(Output::finish);
+    finished.map_err(|_| PackError::Unwanted)
 }
 
-fn sorted_entries(folder: &Path) -> Result<Vec<fs::DirEntry>, PackError> {
-    let entries = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-    let mut entries = entries.map_err(|error| unreadable(folder, error))?;
-    entries.sort_by_key(fs::DirEntry::file_name);
-    Ok(entries)
+fn sorted_names(folder: &Path) -> Result<Vec<OsString>, PackError> {
+    let name = |entry: io::Result<fs::DirEntry>| entry.map(|entry| entry.file_name());
+    let names = fs::read_dir(folder).and_then(|entries| entries.map(name).collect());
+    let mut names: Vec<_> = names.map_err(|error| unreadable(folder, error))?;
+    names.sort();
+    Ok(names)
 }
 
 fn append(
-    archive: &mut Archive,
+    archive: &mut Archive<'_, '_>,
     path: &Path,
     relative: &Path,
     metadata: &Metadata,
@@ -131,7 +134,7 @@ fn append(
 }
 
 fn append_link(
-    archive: &mut Archive,
+    archive: &mut Archive<'_, '_>,
     path: &Path,
     relative: &Path,
     metadata: &Metadata,
@@ -147,29 +150,53 @@ fn append_link(
     appended.map_err(|_| PackError::Unwanted)
 }
 
-fn append_file(archive: &mut Archive, path: &Path, relative: &Path) -> Result<(), PackError> {
+fn append_file(
+    archive: &mut Archive<'_, '_>,
+    path: &Path,
+    relative: &Path,
+) -> Result<(), PackError> {
     let cannot_read = |error| unreadable(path, error);
-    let file = File::open(path).map_err(cannot_read)?;
+    let mut file = File::open(path).map_err(cannot_read)?;
     let before = file.metadata().map_err(cannot_read)?;
-    let mut exact = Exact {
-        file: file.take(before.len()),
-        failure: None,
-    };
-    let appended = archive.append_data(&mut header(&before, before.len()), relative, &mut exact);
-    match exact.failure {
-        Some(Failure::Changed) => return Err(PackError::Unreadable(changed(path))),
-        Some(Failure::Unreadable(error)) => return Err(unreadable(path, error)),
-        None => appended.map_err(|_| PackError::Unwanted)?,
-    }
+    let size = before.len();
+    archive
+        .append_data(&mut header(&before, size), relative, io::empty())
+        .map_err(|_| PackError::Unwanted)?;
+    copy(&mut file, path, size, archive.get_mut())?;
     // The header has told the size: a file that has grown since would be cut.
-    let mut file = exact.file.into_inner();
     let is_longer = file.read(&mut [0]).map_err(cannot_read)? > 0;
     let now = file.metadata().map_err(cannot_read)?;
-    let is_same = now.len() == before.len() && now.modified().ok() == before.modified().ok();
+    let is_same = now.len() == size && now.modified().ok() == before.modified().ok();
     match is_same && !is_longer {
         true => Ok(()),
         false => Err(PackError::Unreadable(changed(path))),
     }
+}
+
+/// Exactly the announced bytes of a file, straight from it, and what fills up their last block.
+fn copy(
+    file: &mut File,
+    path: &Path,
+    size: u64,
+    output: &mut Output<'_, '_>,
+) -> Result<(), PackError> {
+    let mut left = size;
+    while left > 0 {
+        let room = output.room().map_err(|_| PackError::Unwanted)?;
+        let most = usize::try_from(left).map_or(room.len(), |left| left.min(room.len()));
+        match file.read(&mut room[..most]) {
+            Ok(0) => return Err(PackError::Unreadable(changed(path))),
+            Ok(count) => {
+                output.filled(count);
+                left -= count as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(unreadable(path, error)),
+        }
+    }
+    let padding = (TAR_BLOCK - size % TAR_BLOCK) % TAR_BLOCK;
+    let zeros = &[0; TAR_BLOCK as usize][..padding as usize];
+    output.write_all(zeros).map_err(|_| PackError::Unwanted)
 }
 
 fn header(metadata: &Metadata, size: u64) -> Header {
@@ -186,103 +213,63 @@ fn unreadable(path: &Path, error: io::Error) -> PackError {
     PackError::Unreadable(local_error(path, "it cannot be read", error))
 }
 
-/// A file of which exactly the announced bytes are read; remembers what went wrong, since a tar
-/// writer does not tell the reader's faults from its own.
-struct Exact {
-    file: io::Take<File>,
-    failure: Option<Failure>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-enum Failure {
-    Changed,
-    Unreadable(io::Error),
-}
-
-impl Read for Exact {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self.file.read(buffer) {
-            Ok(0) if self.file.limit() > 0 && !buffer.is_empty() => {
-                self.failure = Some(Failure::Changed);
-                Err(io::ErrorKind::UnexpectedEof.into())
-            }
-            Ok(read) => Ok(read),
-            Err(error) => {
-                let shown = error.kind().into();
-                self.failure = Some(Failure::Unreadable(error));
-                Err(shown)
-            }
+    /// A folder that takes several threads and more parts than are made ahead.
+    fn large_folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for index in 0..40 {
+            let data = format!("{index} ").repeat(200_000);
+            fs::write(folder.path().join(format!("{index:02}")), data).unwrap();
         }
-    }
-}
-
-/// What the archive is written to.
-enum Compressed {
-    Gzip(Box<GzEncoder<ChunkWriter>>),
-    Plain(ChunkWriter),
-}
-
-impl Compressed {
-    fn new(writer: ChunkWriter, gzip_level: Option<u32>) -> Self {
-        match gzip_level {
-            Some(level) => {
-                let level = flate2::Compression::new(level);
-                Self::Gzip(Box::new(GzEncoder::new(writer, level)))
-            }
-            None => Self::Plain(writer),
-        }
+        folder
     }
 
-    fn finish(self) -> io::Result<ChunkWriter> {
-        match self {
-            Self::Gzip(encoder) => encoder.finish(),
-            Self::Plain(writer) => Ok(writer),
-        }
-    }
-}
-
-impl Write for Compressed {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Gzip(encoder) => encoder.write(data),
-            Self::Plain(writer) => writer.write(data),
-        }
+    fn packing(folder: &Path) -> (tokio::sync::mpsc::Receiver<gzip::Part>, Packed) {
+        let packing = Packing::new(&[], Some(6)).unwrap().of(folder.to_owned());
+        let (sender, parts) = gzip::channel();
+        let packed = thread::spawn(move || pack(&packing, &Files::default(), sender));
+        (parts, packed)
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::Gzip(encoder) => encoder.flush(),
-            Self::Plain(writer) => writer.flush(),
-        }
-    }
-}
+    type Packed = thread::JoinHandle<Result<(), PackError>>;
 
-/// Gathers what is written into chunks and hands them over.
-struct ChunkWriter {
-    chunk: Vec<u8>,
-    sender: Sender,
-}
-
-impl ChunkWriter {
-    fn send(&mut self) -> io::Result<()> {
-        if self.chunk.is_empty() {
-            return Ok(());
-        }
-        let chunk = std::mem::replace(&mut self.chunk, Vec::with_capacity(CHUNK));
-        let sent = self.sender.blocking_send(Ok(chunk.into()));
-        sent.map_err(|_| io::ErrorKind::BrokenPipe.into())
-    }
-}
-
-impl Write for ChunkWriter {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        if self.chunk.len() + data.len() > CHUNK {
-            self.send()?;
-        }
-        self.chunk.extend_from_slice(data);
-        Ok(data.len())
+    #[test]
+    fn when_nobody_takes_the_archive_its_threads_end() {
+        let folder = large_folder();
+        let (mut parts, packed) = packing(folder.path());
+        parts
+            .blocking_recv()
+            .unwrap()
+            .blocking_recv()
+            .unwrap()
+            .unwrap();
+        assert!(!packed.is_finished());
+        drop(parts);
+        // It waits for all threads that compress.
+        assert!(matches!(packed.join().unwrap(), Err(PackError::Unwanted)));
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+    #[test]
+    #[cfg(unix)]
+    fn what_cannot_be_read_in_the_middle_is_named_and_ends_the_archive_with_an_error() {
+        let folder = large_folder();
+        let socket = folder.path().join("20-socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let (mut parts, packed) = packing(folder.path());
+        let mut results = Vec::new();
+        while let Some(part) = parts.blocking_recv() {
+            results.push(part.blocking_recv().unwrap().is_ok());
+        }
+        assert_eq!(
+            results.iter().position(|is_ok| !is_ok),
+            Some(results.len() - 1)
+        );
+        match packed.join().unwrap() {
+            Err(PackError::Unreadable(error)) => assert_eq!(error.path(), socket.to_str()),
+            _ => panic!("it is unreadable"),
+        }
     }
 }

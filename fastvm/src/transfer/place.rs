@@ -94,7 +94,7 @@ impl NewFile {
     pub(super) fn put(mut self, file: &File, sync: bool) -> Result<()> {
         let put = || {
             if sync {
-                file.sync_all()?;
+                flush(file)?;
             }
             self.temporary.persist(&self.target)?;
             self.parents.keep();
@@ -284,7 +284,7 @@ impl Move<'_> {
             allow(&folder, stamp.mode)?;
         }
         match sync {
-            true => folder.sync_all(),
+            true => flush(&folder),
             false => Ok(()),
         }
     }
@@ -331,12 +331,55 @@ pub(super) fn allow(_: &File, _: u32) -> io::Result<()> {
     Ok(())
 }
 
+/// Returns when a file or folder is on the disk.
+pub(super) fn flush(file: &File) -> io::Result<()> {
+    #[cfg(all(test, unix))]
+    tests::FLUSHED.set(tests::FLUSHED.get() + 1);
+    file.sync_all()
+}
+
 #[cfg(unix)]
 fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
+    flush(&File::open(folder)?)
 }
 
 #[cfg(not(unix))]
 fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
+}
+
+#[cfg(all(test, unix))]
+pub(super) mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    thread_local! {
+        /// How much this thread has flushed.
+        pub(super) static FLUSHED: Cell<usize> = const { Cell::new(0) };
+    }
+
+    /// How much is flushed meanwhile.
+    pub(in crate::transfer) fn flushed(work: impl FnOnce()) -> usize {
+        let before = FLUSHED.get();
+        work();
+        FLUSHED.get() - before
+    }
+
+    #[test]
+    fn a_file_is_flushed_before_it_gets_its_name_and_its_folder_after() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("target");
+        for (sync, count) in [(false, 0), (true, 2)] {
+            let (new, file) = NewFile::beside(&target, None).unwrap();
+            assert_eq!(flushed(|| new.put(&file, sync).unwrap()), count);
+        }
+        fs::remove_file(&target).unwrap();
+        // What cannot be flushed never gets its name.
+        let (new, _) = NewFile::beside(&target, None).unwrap();
+        let unflushable = File::open("/dev/null").unwrap();
+        let error = new.put(&unflushable, true).unwrap_err();
+        assert_eq!(error.path(), target.to_str());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
 }

@@ -15,11 +15,11 @@ use crate::connector::storage_request;
 
 /// An object that is read chunk by chunk. It ends when it is whole, of the length and checksum that
 /// the VM says, or with an error.
-pub(super) struct Object<'a> {
-    api: &'a Client,
-    vm_id: &'a str,
-    path: &'a str,
-    url: &'a str,
+pub(super) struct Object {
+    api: Client,
+    vm_id: String,
+    path: String,
+    url: String,
     length: u64,
     sha256: Option<String>,
     checksum: Checksum,
@@ -32,20 +32,20 @@ pub(super) struct Object<'a> {
     body: Option<Response>,
 }
 
-impl<'a> Object<'a> {
+impl Object {
     pub(super) fn new(
-        api: &'a Client,
-        vm_id: &'a str,
-        path: &'a str,
-        url: &'a str,
+        api: &Client,
+        vm_id: &str,
+        path: &str,
+        url: &str,
         options: &Options,
         sent: &Sent,
     ) -> Self {
         Self {
-            api,
-            vm_id,
-            path,
-            url,
+            api: api.clone(),
+            vm_id: vm_id.to_owned(),
+            path: path.to_owned(),
+            url: url.to_owned(),
             length: sent.bytes,
             sha256: sent.sha256.clone(),
             checksum: Checksum::new(options.verify),
@@ -75,7 +75,7 @@ impl<'a> Object<'a> {
         loop {
             match self.read().await {
                 Ok(Some(chunk)) => {
-                    self.attempts = self.options.attempts(self.api);
+                    self.attempts = self.options.attempts(&self.api);
                     self.checksum.update(&chunk);
                     self.meter.add(chunk.len());
                     return Ok(Some(chunk));
@@ -126,7 +126,7 @@ impl<'a> Object<'a> {
 
     /// Asks for what is still to come.
     async fn open(&mut self) -> Result<Response, Fault> {
-        let mut request = storage_request(Method::GET, self.url).map_err(Fault::Cut)?;
+        let mut request = storage_request(Method::GET, &self.url).map_err(Fault::Cut)?;
         let received = self.meter.bytes();
         if received > 0 {
             // Without a name for what came so far, the rest might be that of something else.
@@ -136,7 +136,7 @@ impl<'a> Object<'a> {
             request.headers_mut().insert(RANGE, range);
             request.headers_mut().insert(IF_RANGE, tag);
         }
-        let asking = storage(self.api, self.vm_id, &STORAGE_GET, request);
+        let asking = storage(&self.api, &self.vm_id, &STORAGE_GET, request);
         let answer = match tokio::time::timeout(self.options.stall, asking).await {
             Ok(answer) => answer.map_err(Fault::of)?,
             Err(_) => return Err(Fault::Cut(stalled(self.options.stall))),
@@ -158,7 +158,7 @@ impl<'a> Object<'a> {
     }
 
     fn name(&self, error: Error) -> Error {
-        error.with_vm_id(self.vm_id).with_path(self.path)
+        error.with_vm_id(&self.vm_id).with_path(&self.path)
     }
 }
 

@@ -112,9 +112,9 @@ pub(super) struct Sent {
     pub(super) sha256: Option<String>,
 }
 
-impl<'a> Order<'a> {
+impl Order<'_> {
     /// What was put into storage, to be read.
-    pub(super) fn object(&self, urls: &'a FilePresignResponse, sent: &Sent) -> Object<'a> {
+    pub(super) fn object(&self, urls: &FilePresignResponse, sent: &Sent) -> Object {
         Object::new(
             self.api,
             self.vm_id,
@@ -186,6 +186,10 @@ impl<'a> Order<'a> {
         let bytes = told.get("piped").or_else(|| told.get("sent"));
         let bytes = bytes.and_then(|bytes| bytes.parse().ok());
         let bytes = bytes.ok_or_else(|| failed("the VM does not tell how much it sent"))?;
+        // It may have grown since the VM looked, or have said falsely that it is empty.
+        if !is_folder && self.most_bytes.is_some_and(|most| bytes > most) {
+            return Err(self.too_large(bytes).into());
+        }
         Ok(Sent {
             is_folder,
             mode: told.get("mode").and_then(mode),

@@ -1,23 +1,26 @@
 //! What an upload takes its data from, opened anew for each attempt.
 
 use std::fmt;
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::thread;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use fastvm_api::{Error, ErrorKind, Result};
 use futures_core::Stream;
-use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::sync::mpsc;
+use tokio::io::AsyncRead;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::io::ReaderStream;
 
+use super::gzip::{self, Part};
 use super::pack::{self, PackError, Packing};
 use super::progress::Files;
-use super::{CHUNK, CHUNKS_IN_FLIGHT, changed, local_error};
+use super::{CHUNK, changed, local_error, lost};
 
 /// The permissions of a file that has none here.
 const PLAIN: u32 = 0o644;
@@ -69,7 +72,7 @@ pub(super) enum Proof {
     /// Nothing can have gone wrong that did not show.
     None,
     File(OpenFile),
-    Packed(JoinHandle<Result<(), PackError>>),
+    Packed(oneshot::Receiver<Result<(), PackError>>),
 }
 
 impl Content {
@@ -119,16 +122,12 @@ impl Content {
             Self::File(path) => {
                 let (file, open) = OpenFile::open(path).await?;
                 let (size, mode) = (open.size, open.mode);
-                let data = ReaderStream::with_capacity(file.take(size), CHUNK);
+                let data = FileChunks::new(file, size);
                 (Box::pin(data), Some(size), mode, Proof::File(open))
             }
             Self::Folder(packing, mode) => {
-                let (sender, receiver) = mpsc::channel(CHUNKS_IN_FLIGHT);
-                let packing = packing.clone();
-                let packed =
-                    tokio::task::spawn_blocking(move || pack::pack(&packing, &files, sender));
-                let data = Box::pin(Chunks(receiver));
-                (data, None, *mode, Proof::Packed(packed))
+                let (data, packed) = Parts::of(packing.clone(), files)?;
+                (Box::pin(data), None, *mode, Proof::Packed(packed))
             }
             Self::Bytes(bytes) => {
                 let size = Some(bytes.len() as u64);
@@ -154,9 +153,6 @@ impl Content {
 impl Proof {
     /// Looks again. `is_put` is whether storage says that it has the data.
     pub(super) async fn check(self, is_put: bool) -> Result<()> {
-        let lost = |panic| {
-            Error::new(ErrorKind::Transfer, "the data could not be read").with_source(panic)
-        };
         match self {
             Self::None => Ok(()),
             Self::File(file) => {
@@ -178,27 +174,30 @@ impl Proof {
 /// A file that is being read, and what it was when that began.
 pub(super) struct OpenFile {
     path: PathBuf,
-    file: std::fs::File,
+    file: File,
     size: u64,
     mode: u32,
     modified: Option<SystemTime>,
 }
 
 impl OpenFile {
-    async fn open(path: &Path) -> Result<(tokio::fs::File, Self)> {
-        let cannot_read = |error| local_error(path, "the file cannot be read", error);
-        let mut file = tokio::fs::File::open(path).await.map_err(cannot_read)?;
-        file.set_max_buf_size(CHUNK);
-        let metadata = file.metadata().await.map_err(cannot_read)?;
-        let again = file.try_clone().await.map_err(cannot_read)?;
-        let open = Self {
-            path: path.to_owned(),
-            file: again.into_std().await,
-            size: metadata.len(),
-            mode: permissions(&metadata),
-            modified: metadata.modified().ok(),
-        };
-        Ok((file, open))
+    async fn open(path: &Path) -> Result<(File, Self)> {
+        let path = path.to_owned();
+        let opened = tokio::task::spawn_blocking(move || {
+            let cannot_read = |error| local_error(&path, "the file cannot be read", error);
+            let file = File::open(&path).map_err(cannot_read)?;
+            let metadata = file.metadata().map_err(cannot_read)?;
+            let again = file.try_clone().map_err(cannot_read)?;
+            let open = Self {
+                file: again,
+                size: metadata.len(),
+                mode: permissions(&metadata),
+                modified: metadata.modified().ok(),
+                path,
+            };
+            Ok((file, open))
+        });
+        opened.await.map_err(lost)?
     }
 
     /// Whether it still is what it was: nothing is taken for whole that is half old and half new.
@@ -227,14 +226,113 @@ fn permissions(metadata: &std::fs::Metadata) -> u32 {
     if metadata.is_dir() { 0o755 } else { PLAIN }
 }
 
-/// Packed chunks as they come from the packing thread.
-struct Chunks(mpsc::Receiver<io::Result<Bytes>>);
+/// A file, read a chunk ahead of what is taken of it. No thread is held in between, so that many
+/// transfers do not use up those of the runtime.
+struct FileChunks {
+    reading: Option<JoinHandle<(File, io::Result<Bytes>)>>,
+    left: u64,
+}
 
-impl Stream for Chunks {
+impl FileChunks {
+    /// So many bytes of the file, or all if it has fewer.
+    fn new(file: File, size: u64) -> Self {
+        let mut chunks = Self {
+            reading: None,
+            left: size,
+        };
+        chunks.read_on(file);
+        chunks
+    }
+
+    fn read_on(&mut self, mut file: File) {
+        let length = usize::try_from(self.left).map_or(CHUNK, |left| left.min(CHUNK));
+        if length > 0 {
+            self.reading = Some(tokio::task::spawn_blocking(move || {
+                let chunk = read_chunk(&mut file, length);
+                (file, chunk)
+            }));
+        }
+    }
+}
+
+/// The next bytes of a file: so many, but at its end.
+fn read_chunk(file: &mut File, length: usize) -> io::Result<Bytes> {
+    let mut chunk = vec![0; length];
+    let mut filled = 0;
+    while filled < length {
+        match file.read(&mut chunk[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    chunk.truncate(filled);
+    Ok(chunk.into())
+}
+
+impl Stream for FileChunks {
     type Item = io::Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_recv(context)
+        let Some(reading) = &mut self.reading else {
+            return Poll::Ready(None);
+        };
+        let read = ready!(Pin::new(reading).poll(context));
+        self.reading = None;
+        let (file, chunk) = read.map_err(io::Error::other)?;
+        let chunk = chunk?;
+        if chunk.is_empty() {
+            return Poll::Ready(None);
+        }
+        self.left -= chunk.len() as u64;
+        self.read_on(file);
+        Poll::Ready(Some(Ok(chunk)))
+    }
+}
+
+/// The parts of a folder's archive as they come from the threads that make them.
+struct Parts {
+    parts: mpsc::Receiver<Part>,
+    next: Option<Part>,
+}
+
+impl Parts {
+    /// Begins to pack on a thread of its own: one of the runtime's would be held while the network
+    /// is waited for, and many of them would leave none to look up the names of hosts.
+    fn of(
+        packing: Packing,
+        files: Files,
+    ) -> Result<(Self, oneshot::Receiver<Result<(), PackError>>)> {
+        let (sender, parts) = gzip::channel();
+        let (end, packed) = oneshot::channel();
+        let work = move || {
+            // Nobody wants to know if the transfer was dropped.
+            let _ = end.send(pack::pack(&packing, &files, sender));
+        };
+        thread::Builder::new()
+            .name("fastvm-pack".to_owned())
+            .spawn(work)
+            .map_err(lost)?;
+        Ok((Self { parts, next: None }, packed))
+    }
+}
+
+impl Stream for Parts {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            if let Some(next) = &mut self.next {
+                let part = ready!(Pin::new(next).poll(context));
+                self.next = None;
+                return Poll::Ready(Some(part.map_err(io::Error::other).flatten()));
+            }
+            self.next = ready!(self.parts.poll_recv(context));
+            if self.next.is_none() {
+                return Poll::Ready(None);
+            }
+        }
     }
 }
 

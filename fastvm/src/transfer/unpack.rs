@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -16,14 +16,14 @@ use std::time::{Duration, SystemTime};
 
 use bytes::{Buf, Bytes};
 use fastvm_api::{Error, ErrorKind, Result};
-use flate2::read::GzDecoder;
+use flate2::bufread::GzDecoder;
 use ignore::gitignore::Gitignore;
 use tar::{Archive, Entry, EntryType};
 use tokio::sync::mpsc;
 
 use super::CHUNK;
 use super::exclude::is_excluded;
-use super::place::{FolderStamp, allow};
+use super::place::{FolderStamp, allow, flush};
 use super::progress::Files;
 
 /// How much of an archive may describe an entry: names are kept in memory.
@@ -44,19 +44,20 @@ pub(super) struct Rules {
     pub(super) sync: bool,
 }
 
-/// Unpacks what comes from the channel into an empty `folder`. Answers what the folders in it are to
+/// Unpacks `first` and what comes from the channel into an empty `folder`. Answers what the folders in it are to
 /// be like once all is in its place: a read-only one would keep out its own contents until then.
 pub(super) fn unpack(
-    chunks: mpsc::Receiver<Bytes>,
+    first: Bytes,
+    mut chunks: mpsc::Receiver<Bytes>,
     folder: &Path,
     rules: &Rules,
     files: &Files,
 ) -> Result<Vec<FolderStamp>> {
     let reader = ChunkReader {
-        chunks,
-        rest: Bytes::new(),
+        chunks: &mut chunks,
+        rest: first,
     };
-    let reader: Box<dyn Read> = match rules.is_gzipped {
+    let reader: Box<dyn Read + '_> = match rules.is_gzipped {
         true => Box::new(GzDecoder::new(reader)),
         false => Box::new(reader),
     };
@@ -74,6 +75,8 @@ pub(super) fn unpack(
     }
     // To the end, where the checksum of the whole is.
     io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(broken)?;
+    // What follows the archive is not unpacked, but it is a part of the object.
+    while chunks.blocking_recv().is_some() {}
     unpacker.finish()
 }
 
@@ -166,7 +169,7 @@ impl<'a> Unpacker<'a> {
             file.set_modified(modified(entry))?;
             allow(&file, mode)?;
             match self.rules.sync {
-                true => file.sync_all(),
+                true => flush(&file),
                 false => Ok(()),
             }
         };
@@ -394,12 +397,12 @@ fn cannot_write(path: &Path, error: io::Error) -> Error {
 }
 
 /// Fails once the allowance is used up.
-struct Metered {
-    reader: Box<dyn Read>,
+struct Metered<'a> {
+    reader: Box<dyn Read + 'a>,
     allowance: Rc<Cell<u64>>,
 }
 
-impl Read for Metered {
+impl Read for Metered<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.reader.read(buffer)?;
         let left = self.allowance.get().checked_sub(count as u64);
@@ -411,21 +414,77 @@ impl Read for Metered {
 }
 
 /// Reads chunks as they come.
-struct ChunkReader {
-    chunks: mpsc::Receiver<Bytes>,
+struct ChunkReader<'a> {
+    chunks: &'a mut mpsc::Receiver<Bytes>,
     rest: Bytes,
 }
 
-impl Read for ChunkReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+impl BufRead for ChunkReader<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
         while self.rest.is_empty() {
             match self.chunks.blocking_recv() {
                 Some(chunk) => self.rest = chunk,
-                None => return Ok(0),
+                None => break,
             }
         }
-        let length = self.rest.len().min(buffer.len());
-        self.rest.copy_to_slice(&mut buffer[..length]);
-        Ok(length)
+        Ok(&self.rest)
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.rest.advance(count);
+    }
+}
+
+impl Read for ChunkReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.fill_buf()?.read(buffer)?;
+        self.consume(count);
+        Ok(count)
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::super::place::NewFolder;
+    use super::super::place::tests::flushed;
+    use super::*;
+
+    #[test]
+    fn every_file_and_folder_is_flushed_if_that_is_asked_for() {
+        let mut archive = tar::Builder::new(Vec::new());
+        for (path, entry_type) in [
+            ("./", EntryType::Directory),
+            ("a", EntryType::Regular),
+            ("sub/", EntryType::Directory),
+            ("sub/b", EntryType::Regular),
+        ] {
+            let mut header = tar::Header::new_gnu();
+            header.set_entry_type(entry_type);
+            header.set_mode(0o755);
+            header.set_size(0);
+            archive.append_data(&mut header, path, io::empty()).unwrap();
+        }
+        let archive = Bytes::from(archive.into_inner().unwrap());
+        // Two files, two folders, and the folder that the name is in.
+        for (sync, count) in [(false, 0), (true, 5)] {
+            let folder = tempfile::tempdir().unwrap();
+            let target = folder.path().join("target");
+            let rules = Rules {
+                max_size: 0,
+                max_entries: 4,
+                is_gzipped: false,
+                excluded: Gitignore::empty(),
+                sync,
+            };
+            let (_, chunks) = mpsc::channel(1);
+            let download = || {
+                let new = NewFolder::beside(&target).unwrap();
+                let files = Files::default();
+                let stamps = unpack(archive.clone(), chunks, new.path(), &rules, &files);
+                new.put(&stamps.unwrap(), sync).unwrap();
+            };
+            assert_eq!(flushed(download), count);
+            assert!(target.join("sub/b").is_file());
+        }
     }
 }

@@ -246,6 +246,17 @@ async fn what_is_too_large_is_not_sent() {
     );
 }
 
+/// A file that has grown since the VM looked at it does not fill the memory.
+#[tokio::test]
+async fn what_has_become_too_large_while_it_was_sent_is_not_taken() {
+    let stub = stubbed(told_of_file(11), |_| part(200, "01234567890", &[])).await;
+    let client = client(stub.base_url(), "k");
+    let download = |most| client.download_bytes("vm-1", "/f").max_size(most);
+    let error = download(10).await.unwrap_err();
+    assert!(error.to_string().contains("11 bytes"), "{error}");
+    assert_eq!(download(11).await.unwrap().len(), 11);
+}
+
 #[tokio::test]
 async fn a_folder_over_a_limit_is_refused_by_the_entry_that_exceeds_it() {
     let world = World::start().await;

@@ -716,6 +716,56 @@ async fn compression_is_as_asked_for() {
     assert!(stub.requests().is_empty());
 }
 
+/// What is compressed in parallel is one gzip, which the VM's own `tar` unpacks to the letter.
+#[tokio::test]
+async fn a_folder_that_takes_many_threads_arrives_byte_for_byte() {
+    let (_world, vm) = start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let text: String = (0..150_000).map(|line| format!("line {line}\n")).collect();
+    let noise = noise(1_500_000);
+    let files: [(&str, &[u8]); 5] = [
+        ("text", text.as_bytes()),
+        ("noise", &noise),
+        ("small", &noise[..1000]),
+        ("zeros", &[0; 1_000_000]),
+        ("more", &text.as_bytes()[..700_001]),
+    ];
+    for (name, data) in files {
+        fs::write(folder.path().join(name), data).unwrap();
+    }
+    let (listener, seen) = recorder();
+    vm.upload(folder.path(), "/root/t")
+        .on_progress(listener)
+        .await
+        .unwrap();
+    for (name, data) in files {
+        let path = format!("/root/t/{name}");
+        assert!(vm.download_bytes(path).await.unwrap() == data, "{name}");
+    }
+    // What cannot be made smaller is stored, and the rest is small.
+    let sent = seen.lock().unwrap().last().unwrap().bytes;
+    let most = noise.len() as u64 * 101 / 100 + text.len() as u64 * 2 / 3;
+    assert!(sent < most, "{sent} of {most}");
+}
+
+/// The noise is told from the text by a look: at the highest level it is not tried at all.
+#[tokio::test]
+async fn what_is_compressed_already_is_stored_at_any_level() {
+    let (_world, vm) = start().await;
+    let folder = folder_of(&noise(1_000_000));
+    for level in [1, 9] {
+        let (listener, seen) = recorder();
+        vm.upload(folder.path(), "/root/t")
+            .compression(Compression::Level(level))
+            .verify(true)
+            .on_progress(listener)
+            .await
+            .unwrap();
+        let sent = seen.lock().unwrap().last().unwrap().bytes;
+        assert!((1_000_000..1_005_000).contains(&sent), "{sent}");
+    }
+}
+
 type Seen = Arc<Mutex<Vec<Progress>>>;
 
 fn recorder() -> (impl Fn(Progress) + Send + Sync + 'static, Seen) {
