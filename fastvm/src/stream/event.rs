@@ -126,9 +126,13 @@ fn decode(line: &[u8]) -> Result<Option<ExecEvent>> {
     if line.trim_ascii().is_empty() {
         return Ok(None);
     }
-    let event: WireEvent<'_> = serde_json::from_slice(line).map_err(|error| {
-        malformed("a line of the stream is no event: the output is incomplete").with_source(error)
-    })?;
+    let no_event = || malformed("a line of the stream is no event: the output is incomplete");
+    // serde would take a list for its fields, too.
+    if !line.trim_ascii_start().starts_with(b"{") {
+        return Err(no_event());
+    }
+    let event: WireEvent<'_> =
+        serde_json::from_slice(line).map_err(|error| no_event().with_source(error))?;
     let bytes = |data: Option<Cow<'_, str>>| {
         let data = data.unwrap_or_default();
         base64_simd::STANDARD
@@ -205,7 +209,13 @@ mod tests {
 
     #[test]
     fn what_is_no_event_is_an_error() {
-        for line in ["{\"t\":\n", "[]\n", "{\"t\":\"o\",\"d\":\"!\"}\n", "{}\n"] {
+        for line in [
+            "{\"t\":\n",
+            "[]\n",
+            "[\"x\"]\n",
+            "{\"t\":\"o\",\"d\":\"!\"}\n",
+            "{}\n",
+        ] {
             assert_eq!(
                 events(&[line.as_bytes()]).unwrap_err().kind(),
                 ErrorKind::Stream,
