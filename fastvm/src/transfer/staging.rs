@@ -123,7 +123,9 @@ impl Remains {
         let mut attempts = Attempts::new(&self.api, None);
         loop {
             let run = Run::new(&self.api, self.vm_id.clone(), command.clone().into());
-            match run.timeout(REMOVAL_TIMEOUT).await {
+            let run = run.timeout(REMOVAL_TIMEOUT);
+            // The VM ends it in time; an answer that does not come is not waited for.
+            match run.request_timeout(2 * REMOVAL_TIMEOUT).await {
                 Ok(_) => return,
                 Err(error) => {
                     if attempts.after(error).await.is_err() {

@@ -17,6 +17,7 @@ mod guard;
 mod images;
 mod launch;
 mod lease;
+mod limits;
 mod many;
 mod migration;
 mod once;
