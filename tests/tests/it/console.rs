@@ -1,13 +1,19 @@
 //! Consoles of VMs.
 
 use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fastvm::{Client, Console, ErrorKind, Vm};
 use fastvm_local::Fault;
 use fastvm_tests::{Reply, Stub, Trouble, Way, World, client};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 
 use crate::calls::VM;
 use crate::launch::count;
@@ -93,6 +99,63 @@ async fn what_looks_like_a_control_is_typed_when_it_is_written() {
     console.write_all(b"\r").await.unwrap();
     let control = std::str::from_utf8(control).unwrap();
     shows(&mut console, control).await.unwrap();
+}
+
+/// Speaks TLS with a certificate of its own, and passes on to this address. Answers its URL and the
+/// certificate.
+async fn behind_tls(upstream: SocketAddr) -> (String, String) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key.into())
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                // Ends when either side does, in whatever way.
+                if let Ok(mut client) = acceptor.accept(socket).await {
+                    let mut server = TcpStream::connect(upstream).await.unwrap();
+                    let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+                }
+            });
+        }
+    });
+    (format!("https://localhost:{port}"), made.cert.pem())
+}
+
+#[tokio::test]
+async fn a_console_goes_over_tls_with_a_certificate_of_ones_own_like_all_else() {
+    let world = World::start().await;
+    let (url, certificate) = behind_tls(world.server.address()).await;
+    let trusting = |builder: fastvm::ClientBuilder| {
+        let builder = builder.api_key(world.server.api_key()).base_url(&url);
+        builder
+            .root_certificate(certificate.clone())
+            .build()
+            .unwrap()
+    };
+    let client = trusting(Client::builder());
+    let vm = launched(&client).await;
+    let streamed = vm.stream("echo streamed").await.unwrap().output().await;
+    assert_eq!(streamed.unwrap().stdout, b"streamed\n");
+    let mut console = vm.console().size(132, 43).await.unwrap();
+    console.write_all(b"stty size; exit\r").await.unwrap();
+    let mut shown = String::new();
+    let reading = console.read_to_string(&mut shown);
+    timeout(PATIENCE, reading).await.unwrap().unwrap();
+    assert!(shown.contains("43 132"), "{shown}");
+    // Who does not trust the certificate gets no console, and shows nobody the token.
+    let stranger = Client::builder().api_key(world.server.api_key());
+    let stranger = stranger.base_url(&url).max_retries(0).build().unwrap();
+    let error = stranger.vms().handle((**vm).clone()).console().await;
+    let error = error.unwrap_err();
+    assert!(error.is_connect(), "{error:?}");
+    assert!(format!("{error:?}").contains("certificate"), "{error:?}");
 }
 
 #[tokio::test]
