@@ -1,9 +1,12 @@
 //! What the integration tests share: a local server with a client on it, and a stub server that
-//! answers as a test tells it and counts what it was asked, and a proxy that breaks connections.
+//! answers as a test tells it and counts what it was asked, a proxy that breaks connections, and a
+//! fuzzer.
 
+mod fuzz;
 mod proxy;
 mod stub;
 
+pub use fuzz::fuzz;
 pub use proxy::{Fault, FaultProxy, Trouble, Way};
 pub use stub::{Reply, Request, Stub};
 

@@ -115,7 +115,8 @@ fn at_revision(root: &Path, revision: &str) -> Result<String> {
     String::from_utf8(shown.stdout).context("the document is not UTF-8")
 }
 
-fn parse(text: &str) -> Result<Value> {
+/// A document of ours, checked.
+pub fn parse(text: &str) -> Result<Value> {
     let mut document = read(text)?;
     check_version(&document)?;
     check_keywords(&document, "", false)?;

@@ -9,6 +9,8 @@ mod api;
 mod carry;
 mod ci;
 mod diff;
+#[cfg(test)]
+mod fuzz;
 mod generate;
 mod load;
 mod lower;
