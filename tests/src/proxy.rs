@@ -57,6 +57,8 @@ pub enum Trouble {
     Corrupt(usize),
     /// From here on so many bytes pass in a second.
     Throttle(u64),
+    /// From here on everything takes so long to arrive.
+    Latency(Duration),
 }
 
 impl Trouble {
@@ -321,7 +323,7 @@ async fn pump(
 ) -> Result<(), End> {
     let mut buffer = vec![0; 64 * 1024];
     let mut tail = Vec::new();
-    let (mut corrupt, mut rate) = (0, None);
+    let (mut corrupt, mut rate, mut latency) = (0, None, Duration::ZERO);
     loop {
         let read = from.read(&mut buffer).await.map_err(broken)?;
         if read == 0 {
@@ -341,6 +343,10 @@ async fn pump(
             let flipped = corrupt.min(length);
             now[..flipped].iter_mut().for_each(|byte| *byte = !*byte);
             corrupt -= flipped;
+            if !now.is_empty() && !latency.is_zero() {
+                // What comes meanwhile waits in the sockets.
+                tokio::time::sleep(latency).await;
+            }
             send(&mut to, now, rate).await.map_err(broken)?;
             rest = later;
             match struck.passed(way, length as u64) {
@@ -353,6 +359,7 @@ async fn pump(
                 Some(Trouble::Delay(time)) => tokio::time::sleep(time).await,
                 Some(Trouble::Corrupt(bytes)) => corrupt = bytes,
                 Some(Trouble::Throttle(bytes)) => rate = Some(bytes),
+                Some(Trouble::Latency(time)) => latency = time,
             }
         }
     }
@@ -469,14 +476,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bytes_are_corrupted_delayed_and_throttled() {
+    async fn bytes_are_corrupted_late_and_throttled() {
         let (proxy, address) = echo().await;
         proxy.add(Trouble::Corrupt(2).of(Way::ToServer).after(1).once());
         let back = round_trip(address, b"abcd").await.unwrap();
         assert_eq!(back, [b'a', !b'b', !b'c', b'd']);
         let pause = Duration::from_millis(100);
-        // Both make 5,000 bytes late by as much.
-        for trouble in [Trouble::Delay(pause), Trouble::Throttle(50_000)] {
+        // Each makes 5,000 bytes late by as much.
+        for trouble in [
+            Trouble::Delay(pause),
+            Trouble::Throttle(50_000),
+            Trouble::Latency(pause),
+        ] {
             proxy.add(trouble.of(Way::ToServer).once());
             let (start, data) = (Instant::now(), vec![1; 5_000]);
             assert_eq!(round_trip(address, &data).await.unwrap(), data);
