@@ -49,7 +49,7 @@ struct Listed {
 
 /// What there is for one who wants news.
 enum Next<'a> {
-    News(types::Vm),
+    News(Box<types::Vm>),
     Turn(Turn<'a>),
     /// Somebody else has the turn, until then at most.
     Wait(Instant),
@@ -76,7 +76,7 @@ impl Turns {
         let mut ended = self.ended.subscribe();
         let turn = loop {
             match self.next(wanted, id) {
-                Next::News(vm) => return Ok(vm),
+                Next::News(vm) => return Ok(*vm),
                 Next::Turn(turn) => break turn,
                 Next::Wait(until) => {
                     let _ = timeout_at(until, ended.changed()).await;
@@ -102,7 +102,7 @@ impl Turns {
     fn next(&self, wanted: Instant, id: &str) -> Next<'_> {
         let mut state = self.state();
         if let Some(vm) = state.news_since(wanted, id) {
-            return Next::News(vm);
+            return Next::News(Box::new(vm));
         }
         let until = state.taken.map(|begins| begins + SLOW);
         if let Some(until) = until.filter(|until| *until > Instant::now()) {
