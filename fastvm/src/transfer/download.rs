@@ -14,7 +14,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::attempts::Attempts;
 use super::exclude::{excluded, patterns_for_tar};
-use super::incoming::{CHUNKS, Reading};
+use super::incoming::{BATCH, Reading};
 use super::place::{NewFile, NewFolder};
 use super::resume::{Broken, Object};
 use super::send::{Order, Sent};
@@ -133,7 +133,7 @@ impl Download {
         let (new, mut file) = blocking(move || NewFile::beside(&target, mode)).await?;
         let (reading, mut chunks) = Reading::of(object);
         let mut batch = Vec::new();
-        while chunks.recv_many(&mut batch, CHUNKS).await > 0 {
+        while chunks.recv_many(&mut batch, BATCH).await > 0 {
             let target = self.local.clone();
             (file, batch) = blocking(move || {
                 for chunk in batch.drain(..) {
@@ -237,7 +237,8 @@ impl DownloadBytes {
         let order = self.source.order(&self.options, Some(self.max_size));
         let (urls, sent) = self.source.send(&order).await?;
         let (reading, mut chunks) = Reading::of(order.object(&urls, &sent));
-        let mut bytes = Vec::new();
+        let size = sent.bytes.min(MOST_BYTES_IN_MEMORY);
+        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
         while let Some(chunk) = chunks.recv().await {
             bytes.extend_from_slice(&chunk);
         }

@@ -4,25 +4,35 @@
 //! connection does, and whoever takes the chunks finds many at once.
 
 use std::panic::resume_unwind;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
 use super::lost;
 use super::resume::{Broken, Object};
 
-/// How many chunks wait to be taken. The connection makes none larger than some 400 KiB.
-pub(super) const CHUNKS: usize = 8;
+/// How many bytes may have come that are not used up yet: chunks may be small or large.
+const ROOM: u32 = 1024 * 1024;
+
+/// What the smallest chunk takes of it: it costs more than its bytes.
+const LEAST: u32 = 4096;
+
+/// How many chunks are taken at a time.
+pub(super) const BATCH: usize = (ROOM / LEAST) as usize;
+
+/// What has come. A chunk is to be dropped before the next is waited for.
+pub(super) type Chunks = mpsc::UnboundedReceiver<Bytes>;
 
 /// The reading of an object, which stops when this is dropped.
 pub(super) struct Reading(JoinSet<Result<Object, Broken>>);
 
 impl Reading {
     /// Begins. The chunks end when the object is whole or its reading has failed.
-    pub(super) fn of(object: Object) -> (Self, mpsc::Receiver<Bytes>) {
-        let (sender, chunks) = mpsc::channel(CHUNKS);
+    pub(super) fn of(object: Object) -> (Self, Chunks) {
+        let (sender, chunks) = mpsc::unbounded_channel();
         let mut task = JoinSet::new();
         task.spawn(read(object, sender).in_current_span());
         (Self(task), chunks)
@@ -43,11 +53,30 @@ impl Reading {
     }
 }
 
-async fn read(mut object: Object, sender: mpsc::Sender<Bytes>) -> Result<Object, Broken> {
-    while let Some(chunk) = object.chunk().await? {
-        if sender.send(chunk).await.is_err() {
+async fn read(mut object: Object, sender: mpsc::UnboundedSender<Bytes>) -> Result<Object, Broken> {
+    let room = Arc::new(Semaphore::new(ROOM as usize));
+    while let Some(bytes) = object.chunk().await? {
+        let size = u32::try_from(bytes.len()).unwrap_or(ROOM);
+        let taken = room.clone().acquire_many_owned(size.clamp(LEAST, ROOM));
+        let chunk = Chunk {
+            bytes,
+            _room: taken.await.map_err(lost)?,
+        };
+        if sender.send(Bytes::from_owner(chunk)).is_err() {
             break;
         }
     }
     Ok(object)
+}
+
+/// Bytes that give their room back when they are dropped.
+struct Chunk {
+    bytes: Bytes,
+    _room: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Chunk {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }

@@ -19,10 +19,10 @@ use fastvm_api::{Error, ErrorKind, Result};
 use flate2::bufread::GzDecoder;
 use ignore::gitignore::Gitignore;
 use tar::{Archive, Entry, EntryType};
-use tokio::sync::mpsc;
 
 use super::CHUNK;
 use super::exclude::is_excluded;
+use super::incoming::Chunks;
 use super::place::{FolderStamp, allow, flush};
 use super::progress::Files;
 
@@ -48,7 +48,7 @@ pub(super) struct Rules {
 /// be like once all is in its place: a read-only one would keep out its own contents until then.
 pub(super) fn unpack(
     first: Bytes,
-    mut chunks: mpsc::Receiver<Bytes>,
+    mut chunks: Chunks,
     folder: &Path,
     rules: &Rules,
     files: &Files,
@@ -415,13 +415,15 @@ impl Read for Metered<'_> {
 
 /// Reads chunks as they come.
 struct ChunkReader<'a> {
-    chunks: &'a mut mpsc::Receiver<Bytes>,
+    chunks: &'a mut Chunks,
     rest: Bytes,
 }
 
 impl BufRead for ChunkReader<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         while self.rest.is_empty() {
+            // An empty rest still takes room.
+            self.rest = Bytes::new();
             match self.chunks.blocking_recv() {
                 Some(chunk) => self.rest = chunk,
                 None => break,
@@ -476,7 +478,7 @@ mod tests {
                 excluded: Gitignore::empty(),
                 sync,
             };
-            let (_, chunks) = mpsc::channel(1);
+            let (_, chunks) = tokio::sync::mpsc::unbounded_channel();
             let download = || {
                 let new = NewFolder::beside(&target).unwrap();
                 let files = Files::default();
