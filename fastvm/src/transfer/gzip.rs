@@ -137,7 +137,8 @@ impl Write for Output<'_, '_> {
     }
 }
 
-/// Bytes of an archive, and as many of those before them as deflate can refer to.
+/// Bytes of an archive, and as many of those before them as deflate can refer to. `start` is never
+/// beyond `end`, nor that beyond the bytes.
 struct Block {
     bytes: Vec<u8>,
     /// Where those of the block itself begin.
@@ -313,30 +314,21 @@ impl Deflater {
         self.seen.fill(0);
         let before = &block.bytes[..block.start];
         let mut was_dense = self.is_dense(&before[before.len().saturating_sub(PIECE)..]);
+        let pieces = block.data().chunks(PIECE);
+        let pieces: Vec<_> = pieces.map(|piece| self.is_dense(piece)).collect();
         let mut out = Vec::with_capacity(block.data().len() + 64);
-        let mut at = block.start;
-        let mut pieces = block.data().chunks(PIECE).peekable();
-        let mut is_dense = pieces.peek().is_some_and(|piece| self.is_dense(piece));
-        while let Some(piece) = pieces.next() {
-            let start = at;
-            at += piece.len();
-            let mut next = false;
-            while let Some(piece) = pieces.peek() {
-                next = self.is_dense(piece);
-                if next != is_dense {
-                    break;
-                }
-                at += piece.len();
-                pieces.next();
-            }
-            let run = &block.bytes[start..at];
+        let mut start = block.start;
+        for run in pieces.chunk_by(|one, next| one == next) {
+            let end = block.end.min(start + run.len() * PIECE);
+            let data = &block.bytes[start..end];
+            let is_dense = run.contains(&true);
             match is_dense {
-                true => store(run, &mut out),
+                true => store(data, &mut out),
                 // What is dense is nothing to refer to.
-                false if was_dense => self.deflate(&[], run, &mut out)?,
-                false => self.deflate(window(&block.bytes[..start]), run, &mut out)?,
+                false if was_dense => self.deflate(&[], data, &mut out)?,
+                false => self.deflate(window(&block.bytes[..start]), data, &mut out)?,
             }
-            (was_dense, is_dense) = (is_dense, next);
+            (start, was_dense) = (end, is_dense);
         }
         Ok(out.into())
     }
