@@ -11,7 +11,7 @@
 //! | [scale] | many VMs, forks, snapshots, images |
 //! | [testing] | the local server, with faults on demand, from any language |
 //! | [coming from TypeScript or Python](migration) | each published call and its form in Rust |
-//! | [operations] | every operation of the API, and what stands on it here |
+//! | [operations] | every operation of the API, and what this crate adds to it |
 //!
 //! Each snippet is run against the local server by `cargo test --doc`. What a snippet needs besides
 //! what it shows is a `client`, and often a `vm` that `client.vms().launch("c1m2").await?` gave.

@@ -49,7 +49,7 @@ impl SnapshotImports {
     /// Each request starts an import of its own, so a request whose answer was lost must not
     /// simply be sent again.
     ///
-    /// [`SnapshotImports::build_image`](https://docs.rs/fastvm/latest/fastvm/struct.SnapshotImports.html#method.build_image) of the crate `fastvm` stands on this call, and does more.
+    /// See also [`SnapshotImports::build_image`](https://docs.rs/fastvm/latest/fastvm/struct.SnapshotImports.html#method.build_image) in the crate `fastvm`, which does more.
     ///
     /// - `source`: The image to pull or the Dockerfile to build.
     ///
@@ -92,7 +92,7 @@ impl SnapshotImports {
     /// The body may be left out. With `size_bytes`, an archive that is too large is refused
     /// now and not only by the upload.
     ///
-    /// [`SnapshotImports::build_dockerfile`](https://docs.rs/fastvm/latest/fastvm/struct.SnapshotImports.html#method.build_dockerfile) of the crate `fastvm` stands on this call, and does more.
+    /// See also [`SnapshotImports::build_dockerfile`](https://docs.rs/fastvm/latest/fastvm/struct.SnapshotImports.html#method.build_dockerfile) in the crate `fastvm`, which does more.
     ///
     /// Optional, as methods of the builder: [`size_bytes`](PresignContext::size_bytes).
     ///

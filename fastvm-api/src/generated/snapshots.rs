@@ -45,7 +45,7 @@ impl Snapshots {
     /// the first snapshot unchanged. A request for a running VM whose answer was lost must not
     /// simply be sent again: it could take a second snapshot.
     ///
-    /// [`Vm::snapshot`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.snapshot) of the crate `fastvm` stands on this call, and does more.
+    /// See also [`Vm::snapshot`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.snapshot) in the crate `fastvm`, which does more.
     ///
     /// - `vm_id`: Id of the VM, which must be `running` or `paused`.
     ///

@@ -41,7 +41,7 @@ impl Volumes {
     /// Each request makes a volume of its own, so a request whose answer was lost must not
     /// simply be sent again.
     ///
-    /// [`Volumes::create`](https://docs.rs/fastvm/latest/fastvm/struct.Volumes.html#method.create) of the crate `fastvm` stands on this call, and does more.
+    /// See also [`Volumes::create`](https://docs.rs/fastvm/latest/fastvm/struct.Volumes.html#method.create) in the crate `fastvm`, which does more.
     ///
     /// - `name`: Display name.
     /// - `size_gib`: Size in GiB.
@@ -78,7 +78,7 @@ impl Volumes {
     /// Returns the volume as it is now. This is the call to poll after [`client.volumes().create`](fastvm_api::volumes::Volumes::create), and
     /// after a change of size.
     ///
-    /// [`Volumes::wait_until_ready`](https://docs.rs/fastvm/latest/fastvm/struct.Volumes.html#method.wait_until_ready) of the crate `fastvm` stands on this call, and does more.
+    /// See also [`Volumes::wait_until_ready`](https://docs.rs/fastvm/latest/fastvm/struct.Volumes.html#method.wait_until_ready) in the crate `fastvm`, which does more.
     ///
     /// - `id`: Id of the volume. Opaque; it looks like `vol_` and 22 lowercase hex digits.
     ///
@@ -119,7 +119,7 @@ impl Volumes {
     /// While a change of size is under way, `pending_size_gib` holds the new size and `size_gib`
     /// the old one.
     ///
-    /// [`Volumes::update`](https://docs.rs/fastvm/latest/fastvm/struct.Volumes.html#method.update) of the crate `fastvm` stands on this call, and does more.
+    /// See also [`Volumes::update`](https://docs.rs/fastvm/latest/fastvm/struct.Volumes.html#method.update) in the crate `fastvm`, which does more.
     ///
     /// - `id`: Id of the volume. Opaque; it looks like `vol_` and 22 lowercase hex digits.
     ///

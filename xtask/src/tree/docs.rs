@@ -105,7 +105,7 @@ fn overridden(operation: &Operation) -> Option<String> {
     let path = operation.overridden_by.as_ref()?;
     let (ty, method) = path.split_once("::")?;
     Some(format!(
-        "[`{path}`]({OVERRIDES}/struct.{ty}.html#method.{method}) of the crate `fastvm` stands on this call, and does more."
+        "See also [`{path}`]({OVERRIDES}/struct.{ty}.html#method.{method}) in the crate `fastvm`, which does more."
     ))
 }
 

@@ -44,7 +44,7 @@ impl SshKeys {
     /// The server computes the fingerprint that identifies the key. A user has at most 32
     /// keys.
     ///
-    /// [`SshKeys::add_file`](https://docs.rs/fastvm/latest/fastvm/struct.SshKeys.html#method.add_file) of the crate `fastvm` stands on this call, and does more.
+    /// See also [`SshKeys::add_file`](https://docs.rs/fastvm/latest/fastvm/struct.SshKeys.html#method.add_file) in the crate `fastvm`, which does more.
     ///
     /// - `public_key`: The public key in OpenSSH form, such as the line in `id_ed25519.pub`, without the
     ///   line break at its end. A comment is dropped; a line break is refused.

@@ -33,7 +33,7 @@ impl Files {
     /// The URLs carry their own authority: send no API key with them, and keep them secret
     /// as long as they live. A file must not be larger than `max_upload_bytes`.
     ///
-    /// [`Vm::download`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.download) of the crate `fastvm` stands on this call, and does more.
+    /// See also [`Vm::download`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.download) in the crate `fastvm`, which does more.
     ///
     /// - `id`: Id of the VM. Opaque; it looks like a UUID.
     /// - `path`: Path of the file that is to be moved. It only scopes the staging object; any text
@@ -72,7 +72,7 @@ impl Files {
     ///
     /// The call is not idempotent. After an error the file may have been written.
     ///
-    /// [`Vm::upload`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.upload) of the crate `fastvm` stands on this call, and does more.
+    /// See also [`Vm::upload`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.upload) in the crate `fastvm`, which does more.
     ///
     /// - `id`: Id of the VM. Opaque; it looks like a UUID.
     /// - `url`: A `download_url` from [`client.vms().files().presign`](fastvm_api::vms::files::Files::presign). Other URLs are refused.
@@ -125,7 +125,7 @@ impl VmFiles {
     /// The URLs carry their own authority: send no API key with them, and keep them secret
     /// as long as they live. A file must not be larger than `max_upload_bytes`.
     ///
-    /// [`Vm::download`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.download) of the crate `fastvm` stands on this call, and does more.
+    /// See also [`Vm::download`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.download) in the crate `fastvm`, which does more.
     ///
     /// - `path`: Path of the file that is to be moved. It only scopes the staging object; any text
     ///   is accepted.
@@ -152,7 +152,7 @@ impl VmFiles {
     ///
     /// The call is not idempotent. After an error the file may have been written.
     ///
-    /// [`Vm::upload`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.upload) of the crate `fastvm` stands on this call, and does more.
+    /// See also [`Vm::upload`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.upload) in the crate `fastvm`, which does more.
     ///
     /// - `url`: A `download_url` from [`client.vms().files().presign`](fastvm_api::vms::files::Files::presign). Other URLs are refused.
     /// - `path`: Where to put the file in the VM; an absolute path.

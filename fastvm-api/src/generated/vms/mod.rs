@@ -63,7 +63,7 @@ impl<V: FromVm> Vms<V> {
     /// of `metadata` entries, each compared for equality. A `status` that the server does
     /// not know gives an empty list, not an error.
     ///
-    /// [`Vms::sweep`](https://docs.rs/fastvm/latest/fastvm/struct.Vms.html#method.sweep) of the crate `fastvm` stands on this call, and does more.
+    /// See also [`Vms::sweep`](https://docs.rs/fastvm/latest/fastvm/struct.Vms.html#method.sweep) in the crate `fastvm`, which does more.
     ///
     /// Optional, as methods of the builder: [`metadata`](List::metadata), [`status`](List::status).
     ///
@@ -109,7 +109,7 @@ impl<V: FromVm> Vms<V> {
     /// Each request makes a VM of its own, so a request whose answer was lost must not simply
     /// be sent again: it could leave a second VM running.
     ///
-    /// [`Vms::launch`](https://docs.rs/fastvm/latest/fastvm/struct.Vms.html#method.launch) of the crate `fastvm` stands on this call, and does more.
+    /// See also [`Vms::launch`](https://docs.rs/fastvm/latest/fastvm/struct.Vms.html#method.launch) in the crate `fastvm`, which does more.
     ///
     /// Optional, as methods of the builder: [`machine_type`](Launch::machine_type), [`snapshot_id`](Launch::snapshot_id), [`name`](Launch::name), [`disk_gib`](Launch::disk_gib), [`metadata`](Launch::metadata), [`env_vars`](Launch::env_vars), [`firewall`](Launch::firewall), [`ttl`](Launch::ttl), [`volumes`](Launch::volumes), [`bucket_mounts`](Launch::bucket_mounts).
     ///
@@ -140,7 +140,7 @@ impl<V: FromVm> Vms<V> {
     /// Returns the VM as it is now, with the volumes and bucket mounts attached to it. This is
     /// the call to poll after a launch or a resume that was queued.
     ///
-    /// [`Client::wait_for_vm_ready`](https://docs.rs/fastvm/latest/fastvm/struct.Client.html#method.wait_for_vm_ready) of the crate `fastvm` stands on this call, and does more.
+    /// See also [`Client::wait_for_vm_ready`](https://docs.rs/fastvm/latest/fastvm/struct.Client.html#method.wait_for_vm_ready) in the crate `fastvm`, which does more.
     ///
     /// - `id`: Id of the VM. Opaque; it looks like a UUID.
     ///
@@ -170,7 +170,7 @@ impl<V: FromVm> Vms<V> {
     /// Ends the VM for good. A deleted VM no longer appears in [`client.vms().list`](fastvm_api::vms::Vms::list). Snapshots that were
     /// taken of it and volumes that were attached to it are resources of their own.
     ///
-    /// [`Vm::into_guard`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.into_guard) of the crate `fastvm` stands on this call, and does more.
+    /// See also [`Vm::into_guard`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.into_guard) in the crate `fastvm`, which does more.
     ///
     /// - `id`: Id of the VM. Opaque; it looks like a UUID.
     ///
@@ -291,7 +291,7 @@ impl<V: FromVm> Vms<V> {
     /// - A paused VM gets its full time back in `ttl_remaining_ms`; it counts down after the
     ///   next resume.
     ///
-    /// [`Vm::lease`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.lease) of the crate `fastvm` stands on this call, and does more.
+    /// See also [`Vm::lease`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.lease) in the crate `fastvm`, which does more.
     ///
     /// - `id`: Id of the VM. Opaque; it looks like a UUID.
     ///
@@ -314,7 +314,7 @@ impl<V: FromVm> Vms<V> {
     /// `session`, as in `wss://api.fastvm.org/path?session=token`. The WebSocket upgrade
     /// carries no API key: whoever has the token has the console.
     ///
-    /// [`Vm::console`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.console) of the crate `fastvm` stands on this call, and does more.
+    /// See also [`Vm::console`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.console) in the crate `fastvm`, which does more.
     ///
     /// - `id`: Id of the VM. Opaque; it looks like a UUID.
     ///
@@ -349,7 +349,7 @@ impl<V: FromVm> Vms<V> {
     /// The call is not idempotent. After an error the command may have run nevertheless, so
     /// it must not simply be sent again.
     ///
-    /// [`Vms::run`](https://docs.rs/fastvm/latest/fastvm/struct.Vms.html#method.run) of the crate `fastvm` stands on this call, and does more.
+    /// See also [`Vms::run`](https://docs.rs/fastvm/latest/fastvm/struct.Vms.html#method.run) in the crate `fastvm`, which does more.
     ///
     /// - `id`: Id of the VM. Opaque; it looks like a UUID.
     /// - `command`: Program and arguments. The first element must not be empty. No shell is involved;
@@ -404,7 +404,7 @@ impl<V: FromVm> Vms<V> {
     /// The call is not idempotent. After an error the command may have run nevertheless, so
     /// it must not simply be sent again.
     ///
-    /// [`Vms::stream`](https://docs.rs/fastvm/latest/fastvm/struct.Vms.html#method.stream) of the crate `fastvm` stands on this call, and does more.
+    /// See also [`Vms::stream`](https://docs.rs/fastvm/latest/fastvm/struct.Vms.html#method.stream) in the crate `fastvm`, which does more.
     ///
     /// - `id`: Id of the VM. Opaque; it looks like a UUID.
     /// - `command`: Program and arguments. The first element must not be empty. No shell is involved;
@@ -437,7 +437,7 @@ impl<V: FromVm> Vms<V> {
     /// A policy with a dead rule is refused: an egress rule of kind `fqdn` whose domain the
     /// `dns` block keeps from resolving.
     ///
-    /// [`Firewall::build`](https://docs.rs/fastvm/latest/fastvm/struct.Firewall.html#method.build) of the crate `fastvm` stands on this call, and does more.
+    /// See also [`Firewall::build`](https://docs.rs/fastvm/latest/fastvm/struct.Firewall.html#method.build) in the crate `fastvm`, which does more.
     ///
     /// - `id`: Id of the VM. Opaque; it looks like a UUID.
     ///
@@ -472,7 +472,7 @@ impl<V: FromVm> Vms<V> {
     /// and keeps the others. Single rules cannot be changed: send the block with all its
     /// rules. An empty object changes nothing.
     ///
-    /// [`Firewall::build_patch`](https://docs.rs/fastvm/latest/fastvm/struct.Firewall.html#method.build_patch) of the crate `fastvm` stands on this call, and does more.
+    /// See also [`Firewall::build_patch`](https://docs.rs/fastvm/latest/fastvm/struct.Firewall.html#method.build_patch) in the crate `fastvm`, which does more.
     ///
     /// - `id`: Id of the VM. Opaque; it looks like a UUID.
     ///
@@ -563,7 +563,7 @@ impl<V: FromVm> VmHandle<V> {
     /// Returns the VM as it is now, with the volumes and bucket mounts attached to it. This is
     /// the call to poll after a launch or a resume that was queued.
     ///
-    /// [`Client::wait_for_vm_ready`](https://docs.rs/fastvm/latest/fastvm/struct.Client.html#method.wait_for_vm_ready) of the crate `fastvm` stands on this call, and does more.
+    /// See also [`Client::wait_for_vm_ready`](https://docs.rs/fastvm/latest/fastvm/struct.Client.html#method.wait_for_vm_ready) in the crate `fastvm`, which does more.
     ///
     /// Sends `GET /v1/vms/{id}`, and gives [`Vm`](fastvm_api::types::Vm). It is safe to send again.
     ///
@@ -581,7 +581,7 @@ impl<V: FromVm> VmHandle<V> {
     /// Ends the VM for good. A deleted VM no longer appears in [`client.vms().list`](fastvm_api::vms::Vms::list). Snapshots that were
     /// taken of it and volumes that were attached to it are resources of their own.
     ///
-    /// [`Vm::into_guard`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.into_guard) of the crate `fastvm` stands on this call, and does more.
+    /// See also [`Vm::into_guard`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.into_guard) in the crate `fastvm`, which does more.
     ///
     /// Sends `DELETE /v1/vms/{id}`, and gives [`DeleteResponse`](fastvm_api::types::DeleteResponse). It is safe to send again.
     ///
@@ -662,7 +662,7 @@ impl<V: FromVm> VmHandle<V> {
     /// - A paused VM gets its full time back in `ttl_remaining_ms`; it counts down after the
     ///   next resume.
     ///
-    /// [`Vm::lease`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.lease) of the crate `fastvm` stands on this call, and does more.
+    /// See also [`Vm::lease`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.lease) in the crate `fastvm`, which does more.
     ///
     /// Sends `POST /v1/vms/{id}/ttl/refresh`, and gives [`Vm`](fastvm_api::types::Vm). It is safe to send again.
     ///
@@ -683,7 +683,7 @@ impl<V: FromVm> VmHandle<V> {
     /// `session`, as in `wss://api.fastvm.org/path?session=token`. The WebSocket upgrade
     /// carries no API key: whoever has the token has the console.
     ///
-    /// [`Vm::console`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.console) of the crate `fastvm` stands on this call, and does more.
+    /// See also [`Vm::console`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.console) in the crate `fastvm`, which does more.
     ///
     /// Sends `POST /v1/vms/{id}/console-token`, and gives [`ConsoleTokenResponse`](fastvm_api::types::ConsoleTokenResponse). It is safe to send again.
     ///
@@ -716,7 +716,7 @@ impl<V: FromVm> VmHandle<V> {
     /// The call is not idempotent. After an error the command may have run nevertheless, so
     /// it must not simply be sent again.
     ///
-    /// [`Vms::run`](https://docs.rs/fastvm/latest/fastvm/struct.Vms.html#method.run) of the crate `fastvm` stands on this call, and does more.
+    /// See also [`Vms::run`](https://docs.rs/fastvm/latest/fastvm/struct.Vms.html#method.run) in the crate `fastvm`, which does more.
     ///
     /// - `command`: Program and arguments. The first element must not be empty. No shell is involved;
     ///   to run a shell line, send `["sh", "-c", line]`.
@@ -755,7 +755,7 @@ impl<V: FromVm> VmHandle<V> {
     /// The call is not idempotent. After an error the command may have run nevertheless, so
     /// it must not simply be sent again.
     ///
-    /// [`Vms::stream`](https://docs.rs/fastvm/latest/fastvm/struct.Vms.html#method.stream) of the crate `fastvm` stands on this call, and does more.
+    /// See also [`Vms::stream`](https://docs.rs/fastvm/latest/fastvm/struct.Vms.html#method.stream) in the crate `fastvm`, which does more.
     ///
     /// - `command`: Program and arguments. The first element must not be empty. No shell is involved;
     ///   to run a shell line, send `["sh", "-c", line]`.
@@ -786,7 +786,7 @@ impl<V: FromVm> VmHandle<V> {
     /// A policy with a dead rule is refused: an egress rule of kind `fqdn` whose domain the
     /// `dns` block keeps from resolving.
     ///
-    /// [`Firewall::build`](https://docs.rs/fastvm/latest/fastvm/struct.Firewall.html#method.build) of the crate `fastvm` stands on this call, and does more.
+    /// See also [`Firewall::build`](https://docs.rs/fastvm/latest/fastvm/struct.Firewall.html#method.build) in the crate `fastvm`, which does more.
     ///
     /// Optional, as methods of the builder: [`ingress`](SetFirewall::ingress), [`egress`](SetFirewall::egress), [`dns`](SetFirewall::dns).
     ///
@@ -807,7 +807,7 @@ impl<V: FromVm> VmHandle<V> {
     /// and keeps the others. Single rules cannot be changed: send the block with all its
     /// rules. An empty object changes nothing.
     ///
-    /// [`Firewall::build_patch`](https://docs.rs/fastvm/latest/fastvm/struct.Firewall.html#method.build_patch) of the crate `fastvm` stands on this call, and does more.
+    /// See also [`Firewall::build_patch`](https://docs.rs/fastvm/latest/fastvm/struct.Firewall.html#method.build_patch) in the crate `fastvm`, which does more.
     ///
     /// Optional, as methods of the builder: [`ingress`](PatchFirewall::ingress), [`egress`](PatchFirewall::egress), [`dns`](PatchFirewall::dns).
     ///

@@ -24,7 +24,7 @@ impl Services {
     ///
     /// Returns the services registered on the VM, ordered by name.
     ///
-    /// [`Vm::wait_for_http`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.wait_for_http) of the crate `fastvm` stands on this call, and does more.
+    /// See also [`Vm::wait_for_http`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.wait_for_http) in the crate `fastvm`, which does more.
     ///
     /// - `id`: Id of the VM. Opaque; it looks like a UUID.
     ///
@@ -50,7 +50,7 @@ impl Services {
     ///
     /// A VM has at most 16 services, unless the server is set up otherwise.
     ///
-    /// [`Vm::expose`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.expose) of the crate `fastvm` stands on this call, and does more.
+    /// See also [`Vm::expose`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.expose) in the crate `fastvm`, which does more.
     ///
     /// - `id`: Id of the VM. Opaque; it looks like a UUID.
     /// - `name`: Name of the service, 1 to 29 characters long. It becomes part of the public host
@@ -93,7 +93,7 @@ impl Services {
     /// Stores the port and the transport of the service of this name, and registers the
     /// service if there is none. Sending what is stored already changes nothing.
     ///
-    /// [`Vm::expose`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.expose) of the crate `fastvm` stands on this call, and does more.
+    /// See also [`Vm::expose`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.expose) in the crate `fastvm`, which does more.
     ///
     /// - `id`: Id of the VM. Opaque; it looks like a UUID.
     /// - `service_name`: Name of the service, 1 to 29 characters long.
@@ -161,7 +161,7 @@ impl VmServices {
     ///
     /// Returns the services registered on the VM, ordered by name.
     ///
-    /// [`Vm::wait_for_http`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.wait_for_http) of the crate `fastvm` stands on this call, and does more.
+    /// See also [`Vm::wait_for_http`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.wait_for_http) in the crate `fastvm`, which does more.
     ///
     /// Sends `GET /v1/vms/{id}/services`, and gives a list of [`Service`](fastvm_api::types::Service). It is safe to send again.
     ///
@@ -185,7 +185,7 @@ impl VmServices {
     ///
     /// A VM has at most 16 services, unless the server is set up otherwise.
     ///
-    /// [`Vm::expose`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.expose) of the crate `fastvm` stands on this call, and does more.
+    /// See also [`Vm::expose`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.expose) in the crate `fastvm`, which does more.
     ///
     /// - `name`: Name of the service, 1 to 29 characters long. It becomes part of the public host
     ///   name, so use letters, digits and inner hyphens.
@@ -211,7 +211,7 @@ impl VmServices {
     /// Stores the port and the transport of the service of this name, and registers the
     /// service if there is none. Sending what is stored already changes nothing.
     ///
-    /// [`Vm::expose`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.expose) of the crate `fastvm` stands on this call, and does more.
+    /// See also [`Vm::expose`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.expose) in the crate `fastvm`, which does more.
     ///
     /// - `service_name`: Name of the service, 1 to 29 characters long.
     /// - `port`: TCP port in the VM, 1024 to 65535; lower ports are refused.

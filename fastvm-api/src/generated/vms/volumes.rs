@@ -31,7 +31,7 @@ impl Volumes {
     /// A request whose answer was lost must not simply be sent again: look at `volumes` of the
     /// VM first.
     ///
-    /// [`Vm::attach_volume`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.attach_volume) of the crate `fastvm` stands on this call, and does more.
+    /// See also [`Vm::attach_volume`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.attach_volume) in the crate `fastvm`, which does more.
     ///
     /// - `id`: Id of the VM. Opaque; it looks like a UUID.
     /// - `volume_id`: Id of the volume. Opaque; it looks like `vol_` and 22 lowercase hex digits.
@@ -121,7 +121,7 @@ impl VmVolumes {
     /// A request whose answer was lost must not simply be sent again: look at `volumes` of the
     /// VM first.
     ///
-    /// [`Vm::attach_volume`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.attach_volume) of the crate `fastvm` stands on this call, and does more.
+    /// See also [`Vm::attach_volume`](https://docs.rs/fastvm/latest/fastvm/struct.Vm.html#method.attach_volume) in the crate `fastvm`, which does more.
     ///
     /// - `volume_id`: Id of the volume. Opaque; it looks like `vol_` and 22 lowercase hex digits.
     /// - `mount_path`: Where to mount the volume in the VM: an absolute path below `/mnt/` or `/data/`.
