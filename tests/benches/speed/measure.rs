@@ -165,10 +165,12 @@ impl Bench {
                 self.set_up(&mut command, server, words)?;
                 cost_of(command)?
             }
-            Does::Shell(line) => {
+            Does::Shell(line, items) => {
                 let mut command = Command::new("bash");
                 self.set_up(&mut command, server, &["-c".to_owned(), line.clone()])?;
-                cost_of(command)?
+                let mut report = cost_of(command)?;
+                report.insert("items".to_owned(), *items as f64);
+                report
             }
             Does::Counted(both) => {
                 let [few, many] = both.each_ref().map(|words| self.count(server, words));

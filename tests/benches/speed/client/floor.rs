@@ -1,6 +1,7 @@
 //! The floor: the same calls with the least code that works. No retries, no promises.
 
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use base64_simd::STANDARD;
@@ -9,7 +10,7 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use futures_util::TryStreamExt;
 use memchr::memchr;
-use reqwest::{Body, Certificate, Client, RequestBuilder, Response};
+use reqwest::{Body, Certificate, Client, ClientBuilder, RequestBuilder, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::fs::File;
@@ -27,8 +28,8 @@ const CHUNK: usize = 256 * 1024;
 pub(crate) struct Floor {
     /// HTTP/2 where it is offered.
     calls: Client,
-    /// HTTP/1.1, which is faster for much data.
-    data: Client,
+    /// HTTP/1.1, which is faster for much data. Made when it is needed: a client costs milliseconds.
+    data: Arc<OnceLock<Client>>,
     url: String,
     key: String,
 }
@@ -58,7 +59,25 @@ struct Vm {
     status: String,
 }
 
+fn builder() -> Done<ClientBuilder> {
+    let builder = Client::builder().no_proxy().tcp_nodelay(true);
+    Ok(match std::env::var_os(CERTIFICATE) {
+        Some(path) => {
+            let certificate = Certificate::from_pem(&std::fs::read(path)?)?;
+            builder.tls_certs_merge([certificate])
+        }
+        None => builder,
+    })
+}
+
 impl Floor {
+    fn data(&self) -> &Client {
+        self.data.get_or_init(|| {
+            let client = builder().and_then(|builder| Ok(builder.http1_only().build()?));
+            client.expect("its like was built before")
+        })
+    }
+
     fn post(&self, client: &Client, path: &str, body: &Value) -> RequestBuilder {
         let request = client.post(format!("{}/v1/vms{path}", self.url));
         request.header("x-api-key", &self.key).json(body)
@@ -72,7 +91,7 @@ impl Floor {
 
     async fn start(&self, vm: &str) -> Done<Response> {
         let command = json!({ "command": ["sh", "-c", "echo hello"] });
-        let request = self.post(&self.data, &format!("/{vm}/exec"), &command);
+        let request = self.post(self.data(), &format!("/{vm}/exec"), &command);
         let request = request.header("accept", "application/x-ndjson");
         Ok(request.send().await?.error_for_status()?)
     }
@@ -83,19 +102,9 @@ impl Caller for Floor {
     type Handle = Value;
 
     fn new() -> Done<Self> {
-        let builder = || -> Done<_> {
-            let builder = Client::builder().no_proxy().tcp_nodelay(true);
-            Ok(match std::env::var_os(CERTIFICATE) {
-                Some(path) => {
-                    let certificate = Certificate::from_pem(&std::fs::read(path)?)?;
-                    builder.tls_certs_merge([certificate])
-                }
-                None => builder,
-            })
-        };
         Ok(Self {
             calls: builder()?.build()?,
-            data: builder()?.http1_only().build()?,
+            data: Arc::default(),
             url: std::env::var(URL)?,
             key: std::env::var(KEY)?,
         })
@@ -149,7 +158,7 @@ impl Caller for Floor {
 
     async fn upload(&self, local: &Path) -> Done<()> {
         let urls = self.urls("sink", Path::new("/root/target")).await?;
-        let put = self.data.put(&urls.upload_url);
+        let put = self.data().put(&urls.upload_url);
         let put = put.header("content-type", "application/octet-stream");
         let put = if local.is_dir() {
             let (reader, writer) = tokio::io::duplex(CHUNK);
@@ -178,7 +187,7 @@ impl Caller for Floor {
     async fn download(&self, remote: &Path, local: &Path) -> Done<()> {
         let urls = self.urls("disk", remote).await?;
         self.run("run").await?;
-        let answer = self.data.get(&urls.download_url).send().await?;
+        let answer = self.data().get(&urls.download_url).send().await?;
         let mut answer = answer.error_for_status()?;
         if !remote.is_dir() {
             let mut file = File::create(local).await?;
