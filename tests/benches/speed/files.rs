@@ -131,7 +131,7 @@ fn mixed_files(path: &Path) -> Result<(), Failure> {
 
 fn write(folder: &Path, index: usize, data: &[u8]) -> std::io::Result<()> {
     let folder = folder.join(format!("folder-{}", index / FILES_PER_FOLDER));
-    if index % FILES_PER_FOLDER == 0 {
+    if index.is_multiple_of(FILES_PER_FOLDER) {
         fs::create_dir_all(&folder)?;
     }
     File::create(folder.join(format!("file-{index}")))?.write_all(data)

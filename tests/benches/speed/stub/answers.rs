@@ -5,6 +5,8 @@
 //! `quiet` says one word and then nothing, `sink` swallows uploads, and `disk` has the files of this
 //! machine.
 
+use std::time::Duration;
+
 use base64_simd::STANDARD;
 use bytes::Bytes;
 
@@ -13,6 +15,9 @@ pub(crate) type Part = (Bytes, u64);
 
 /// How much of a repeated answer is laid out in memory, to be written at once.
 const BLOCK: usize = 256 * 1024;
+
+/// How far apart ticks are.
+pub(crate) const TICK: Duration = Duration::from_millis(10);
 
 /// An answer, ready to be written.
 #[derive(Debug)]
@@ -138,9 +143,14 @@ fn text(size: usize) -> String {
 }
 
 /// A piece of stdout, as a line.
-pub(crate) fn event(data: &[u8]) -> Bytes {
+fn event(data: &[u8]) -> Bytes {
     let data = STANDARD.encode_to_string(data);
     format!("{{\"t\":\"o\",\"d\":\"{data}\"}}\n").into()
+}
+
+/// The time when it is sent.
+pub(crate) fn tick() -> Bytes {
+    event(crate::now_ns().to_string().as_bytes())
 }
 
 pub(crate) const EXIT: &[u8] = b"{\"t\":\"x\",\"c\":0,\"ms\":1}\n";

@@ -1,20 +1,16 @@
 //! HTTP/1.1 with kept connections, by hand.
 
 use std::io;
-use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use memchr::memmem;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::answers::{Part, Then, chunk, event, last_chunks};
+use super::answers::{Part, TICK, Then, chunk, last_chunks, tick};
 use super::routes::{Request, Stub};
 
 /// How much of a body is read at a time.
 const READ: usize = 256 * 1024;
-
-/// How far apart ticks are.
-pub(super) const TICK: Duration = Duration::from_millis(10);
 
 pub(super) async fn serve<S>(socket: S, stub: &Stub) -> io::Result<()>
 where
@@ -131,12 +127,10 @@ async fn write_parts(socket: &mut (impl AsyncWrite + Unpin), parts: &[Part]) -> 
     socket.flush().await
 }
 
-/// Each tick is the time when it is sent.
 async fn ticks(socket: &mut (impl AsyncWrite + Unpin), count: u64) -> io::Result<()> {
     for _ in 0..count {
         tokio::time::sleep(TICK).await;
-        let now = crate::now_ns().to_string();
-        socket.write_all(&chunk(&event(now.as_bytes()))).await?;
+        socket.write_all(&chunk(&tick())).await?;
         socket.flush().await?;
     }
     socket.write_all(&last_chunks()).await?;
@@ -174,9 +168,4 @@ fn read_head(head: &[u8], request: &mut Request) -> Framing {
         }
     }
     framing
-}
-
-/// Of no use to HTTP/1.1, whose parts are framed beforehand.
-pub(super) fn now_event() -> Bytes {
-    event(crate::now_ns().to_string().as_bytes())
 }

@@ -9,8 +9,7 @@ use h2::server::SendResponse;
 use h2::{RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::answers::{EXIT, Then};
-use super::http1::{TICK, now_event};
+use super::answers::{EXIT, TICK, Then, tick};
 use super::routes::{Request, Stub};
 
 /// As many as servers and proxies allow on a connection.
@@ -78,7 +77,7 @@ async fn exchange_one(
         Then::Ticks(count) => {
             for _ in 0..count {
                 tokio::time::sleep(TICK).await;
-                send(&mut stream, now_event()).await?;
+                send(&mut stream, tick()).await?;
             }
             send(&mut stream, Bytes::from_static(EXIT)).await?;
         }
