@@ -10,7 +10,8 @@ use fastvm_api::CallInfo;
 use futures_util::stream;
 use reqwest::Body;
 use serde_json::{Value, json};
-use tokio::time::Instant;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::{Instant, timeout};
 
 use crate::calls::{OUTPUT, VM};
 
@@ -262,4 +263,23 @@ async fn a_port_is_waited_for_for_a_minute_and_a_console_opened_within_one() {
     let error = vm.console().await.unwrap_err();
     assert!(error.is_timeout(), "{error:?}");
     took(begin, MINUTE, MINUTE + SECOND);
+}
+
+#[tokio::test]
+async fn a_connection_that_does_not_come_about_is_given_up_after_five_seconds() {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    // Nobody accepts: once the queue is full, those who knock get no answer.
+    let knock = || timeout(Duration::from_millis(500), TcpStream::connect(address));
+    let mut queue = Vec::new();
+    while let Ok(queued) = knock().await {
+        queue.push(queued.unwrap());
+    }
+    let client = fastvm_tests::client(&format!("http://{address}"), "k");
+    let begin = Instant::now();
+    let error = client.vms().list().max_retries(0).await.unwrap_err();
+    assert!(error.is_connect(), "{error:?}");
+    took(begin, 5 * SECOND, 8 * SECOND);
 }

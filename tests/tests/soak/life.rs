@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -75,6 +76,9 @@ pub(crate) async fn live(world: &World, client: &Client, rng: &mut Rng, is_thoro
             .collect(),
     };
     for verb in verbs {
+        if world.is_over.load(Ordering::Relaxed) {
+            break;
+        }
         let is_alive = match life.act(verb).await {
             Ok(()) => true,
             Err(failed) => life.goes_on(&failed).await,

@@ -18,7 +18,7 @@ mod weather;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use fastvm::{Client, RetryPolicy};
@@ -31,7 +31,7 @@ use tally::Tally;
 use usage::Usage;
 
 /// How long it lasts in seconds if nothing is said.
-const SHORT: u64 = 12;
+const SHORT: u64 = 10;
 
 /// Says to the second process that it is the one.
 const INSIDE: &str = "FASTVM_SOAK_INSIDE";
@@ -83,6 +83,7 @@ fn soak() {
         folder: tempfile::tempdir().unwrap(),
         seed,
         next: AtomicUsize::new(0),
+        is_over: AtomicBool::new(false),
         server,
         proxy,
     });
@@ -108,6 +109,8 @@ pub(crate) struct World {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) seed: u64,
     next: AtomicUsize,
+    /// The storm is: what lives does no more than it has begun.
+    pub(crate) is_over: AtomicBool,
     pub(crate) server: Server,
     pub(crate) proxy: FaultProxy,
 }
@@ -195,6 +198,7 @@ async fn storm(world: &Arc<World>, length: Duration, server_side: &Handle) -> u6
     // It has ended, so that no fault comes after the calm.
     let _ = weather.await;
     weather::calm(world);
+    world.is_over.store(true, Ordering::Relaxed);
     warm
 }
 
@@ -240,7 +244,10 @@ fn nothing_more_is_used(server_side: &Runtime, before: &Usage, warm_kib: u64) {
     eventually("what was used is given back", || {
         let now = Usage::of_this_process(server_side);
         match now.is_within(before) {
-            true => Ok(println!("in the end: {now}")),
+            true => {
+                println!("in the end: {now}");
+                Ok(())
+            }
             false => Err(now.to_string()),
         }
     });
