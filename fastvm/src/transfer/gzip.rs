@@ -467,7 +467,7 @@ mod tests {
             BLOCK + 1,
             2 * BLOCK + 77,
         ];
-        let of_lengths = lengths.map(|length| text(length));
+        let of_lengths = lengths.map(text);
         let all = [&of_lengths[..], &[mixed, vec![0; 300_000]]].concat();
         for (data, level) in all
             .iter()

@@ -91,7 +91,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
     for work in works {
         let lines = match bench.measure(work, options) {
             Ok(lines) => lines,
-            Err(failure) => vec![Line::failed(work, &*failure)],
+            Err(failure) => {
+                eprintln!("{failure}");
+                vec![Line::failed(work)]
+            }
         };
         // The table comes at the end, and that may take a while.
         lines.iter().for_each(|line| eprintln!("{}", line.brief()));

@@ -103,15 +103,10 @@ impl Line {
         }
     }
 
-    pub(crate) fn failed(work: &Work, failure: &dyn std::error::Error) -> Self {
+    /// In place of those of a work that could not be done.
+    pub(crate) fn failed(work: &Work) -> Self {
         let mut cells: [String; COLUMNS.len()] = Default::default();
         cells[0].clone_from(&work.name);
-        cells[1] = failure
-            .to_string()
-            .lines()
-            .next_back()
-            .unwrap_or_default()
-            .to_owned();
         cells[COLUMNS.len() - 1] = "FAILED".to_owned();
         Self {
             cells,

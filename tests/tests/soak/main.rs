@@ -243,13 +243,11 @@ fn nothing_more_is_used(server_side: &Runtime, before: &Usage, warm_kib: u64) {
     println!("before: {before}");
     eventually("what was used is given back", || {
         let now = Usage::of_this_process(server_side);
-        match now.is_within(before) {
-            true => {
-                println!("in the end: {now}");
-                Ok(())
-            }
-            false => Err(now.to_string()),
+        if !now.is_within(before) {
+            return Err(now.to_string());
         }
+        println!("in the end: {now}");
+        Ok(())
     });
     let growth = usage::memory_kib().saturating_sub(warm_kib);
     println!("memory: {growth} KiB more than after a third of the time");
