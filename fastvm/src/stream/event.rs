@@ -45,6 +45,21 @@ impl Exit {
         self.code == 0 && !self.timed_out
     }
 
+    /// Itself if the command succeeded, else an error with its exit code and what the service says of
+    /// it. What it wrote to its stderr has gone by: [`StreamOutput::ensure_success`] shows the end.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Command`].
+    ///
+    /// [`StreamOutput::ensure_success`]: crate::StreamOutput::ensure_success
+    pub fn ensure_success(self) -> Result<Self> {
+        match self.is_success() {
+            true => Ok(self),
+            false => Err(self.failure(&[])),
+        }
+    }
+
     /// The error of a command that ended like this, with the end of what it said of it.
     pub(crate) fn failure(&self, stderr: &[u8]) -> Error {
         let stderr = String::from_utf8_lossy(stderr);
@@ -192,7 +207,10 @@ mod tests {
             duration: Duration::from_millis(1500),
             message: Some("killed".to_owned()),
         };
-        assert_eq!(whole[2], ExecEvent::Exit(exit));
+        assert_eq!(whole[2], ExecEvent::Exit(exit.clone()));
+        let failed = exit.ensure_success().unwrap_err();
+        assert_eq!(failed.kind(), ErrorKind::Command);
+        assert!(failed.to_string().contains("killed"), "{failed}");
         for size in 1..LINES.len() {
             let chunks: Vec<_> = LINES.as_bytes().chunks(size).collect();
             assert_eq!(events(&chunks).unwrap(), whole, "in pieces of {size}");
