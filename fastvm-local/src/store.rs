@@ -62,7 +62,7 @@ impl Store {
             .truncate(false)
             .write(true)
             .open(folder.join("lock"))?;
-        match lock.try_lock() {
+        match lock_soon(&lock) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(StoreError::InUse),
             Err(TryLockError::Error(error)) => return Err(error.into()),
@@ -269,6 +269,20 @@ impl Error for StoreError {
             Self::Io(error) => Some(error),
         }
     }
+}
+
+/// Locks the file. A program that is being started has all open files until it has become another,
+/// so a lock that was given up this moment is waited for.
+fn lock_soon(lock: &File) -> Result<(), TryLockError> {
+    for _ in 0..50 {
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => {
+                std::thread::sleep(std::time::Duration::from_millis(10))
+            }
+            done => return done,
+        }
+    }
+    lock.try_lock()
 }
 
 #[cfg(test)]
