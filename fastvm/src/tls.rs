@@ -10,23 +10,20 @@ use fastvm_api::Result;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 use rustls_platform_verifier::Verifier;
 
 use crate::client::config;
 
 /// Trusts the certificates of the system, and `roots`.
 pub(crate) fn trusting_system(roots: &[Vec<u8>]) -> Result<ClientConfig> {
-    let provider = provider()?;
+    let builder = builder()?;
     let mut extra = Vec::new();
     for bytes in roots {
         extra.extend(parse_certificates(bytes)?);
     }
-    let verifier = Verifier::new_with_extra_roots(extra, provider.clone()).map_err(refused)?;
-    let builder = ClientConfig::builder_with_provider(provider);
-    let builder = builder
-        .with_safe_default_protocol_versions()
-        .map_err(refused)?;
+    let provider = builder.crypto_provider().clone();
+    let verifier = Verifier::new_with_extra_roots(extra, provider).map_err(refused)?;
     Ok(builder
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
@@ -35,13 +32,16 @@ pub(crate) fn trusting_system(roots: &[Vec<u8>]) -> Result<ClientConfig> {
 
 /// Trusts nobody: for what opens no connection.
 pub(crate) fn trusting_nobody() -> Result<ClientConfig> {
-    let builder = ClientConfig::builder_with_provider(provider()?);
-    let builder = builder
-        .with_safe_default_protocol_versions()
-        .map_err(refused)?;
-    Ok(builder
+    Ok(builder()?
         .with_root_certificates(RootCertStore::empty())
         .with_no_client_auth())
+}
+
+fn builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>> {
+    let builder = ClientConfig::builder_with_provider(provider()?);
+    builder
+        .with_safe_default_protocol_versions()
+        .map_err(refused)
 }
 
 /// Makes sure that reqwest finds a provider where it sets TLS up by itself. It knows no way to be

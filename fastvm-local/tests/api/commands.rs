@@ -200,8 +200,7 @@ async fn a_background_process_does_not_hold_up_the_answer() {
     let output = api
         .sh(&vm, &format!("sleep {seconds} & yes & echo hi"))
         .await;
-    // `yes` takes what a busy machine has left: long, but not as long as it would hold up.
-    assert!(begin.elapsed() < Duration::from_secs(30));
+    assert!(begin.elapsed() < Duration::from_secs(5));
     assert!(output["stdout"].as_str().unwrap().contains("hi\n"));
     assert!(is_running(&seconds));
 }
