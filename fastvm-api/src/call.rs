@@ -175,12 +175,6 @@ impl CallOptions {
         self.max_retries
     }
 
-    /// The same without a time limit, for a step that has one of its own.
-    pub fn without_request_timeout(mut self) -> Self {
-        self.request_timeout = None;
-        self
-    }
-
     fn header_map(&self, operation: &'static Operation) -> Result<HeaderMap> {
         let mut map = HeaderMap::with_capacity(self.headers.len());
         for (name, value) in &self.headers {

@@ -4,14 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use fastvm_api::{CallInfo, Error, ErrorKind, Operation, Outcome, Result, Sending, Transport};
-use http::{HeaderValue, Method, StatusCode};
-use reqwest::{Request, Response, Url};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use reqwest::{Request, Response, ResponseBuilderExt, Url};
 use tracing::Instrument;
 
+use crate::handover::{self, Handover};
 use crate::idle::IdleCheck;
 use crate::launch::Turns;
-use crate::network::{Connections, Lane};
+use crate::network::{Connections, Lane, Taken};
 use crate::retry::{Budget, RetryPolicy};
 use crate::secrets;
 use crate::trace::{self, Trace};
@@ -68,23 +70,42 @@ pub(crate) enum Wire {
 
 impl Wire {
     /// Sends a request; the lane of a command is taken until its answer is whole.
-    async fn send(&self, request: Request, call: &CallInfo) -> Result<(Response, Option<Lane>)> {
+    async fn send(&self, request: Request, call: &CallInfo) -> Result<(Response, Option<Taken>)> {
         let operation = call.operation();
         let connections = match self {
             Self::Given(transport) => return Ok((transport.send(request, call).await?, None)),
             Self::Sockets(connections) => connections.here()?,
         };
-        let lane = match operation.is_streamed || operation.is_limited {
-            true => None,
-            false => Some(connections.lane()?),
+        // A lost call is noticed by its time limit, a stalled transfer by its own.
+        if operation.is_limited || operation.path.is_empty() {
+            let client = match operation.is_streamed {
+                true => &connections.streams,
+                false => &connections.calls,
+            };
+            let response = client.execute(request).await.map_err(broken)?;
+            return Ok((response, None));
+        }
+        let limit = connections.handover_limit();
+        let (handover, taken) = if operation.is_streamed {
+            let sending = handover::send(&connections.streams, request, limit, None);
+            (sending.await, None)
+        } else {
+            let taken = connections.lane()?;
+            taken.opened().await;
+            let Lane { http, is_open, .. } = &taken.lane;
+            let sending = handover::send(http, request, limit, Some(is_open.clone()));
+            (sending.await, Some(taken))
         };
-        let client = match &lane {
-            Some(lane) => &lane.http,
-            None if operation.is_streamed => &connections.streams,
-            None => &connections.calls,
-        };
-        let response = client.execute(request).await.map_err(broken)?;
-        Ok((response, lane))
+        match handover {
+            Handover::Done(answer) => Ok((answer.map_err(broken)?, taken)),
+            Handover::Withdrawn => {
+                if let Some(taken) = taken {
+                    connections.close(&taken.lane);
+                }
+                let message = format!("no connection took the request within {limit:?}");
+                Err(Error::new(ErrorKind::Connect, message))
+            }
+        }
     }
 }
 
@@ -239,7 +260,7 @@ impl Connector {
                     return Ok(response);
                 }
                 Ok(response) => match id {
-                    Some(id) if is_gone(operation, &response) => return Ok(deleted(&id, response)),
+                    Some(id) if is_gone(operation, &response) => return deleted(&id, response),
                     _ => Error::from_response(response, call).await,
                 },
                 Err(error) => error.with_call(call),
@@ -291,18 +312,19 @@ impl Connector {
             // lets the runtime see such closes before a connection is chosen.
             tokio::task::yield_now().await;
         }
-        let (response, _lane) = self.wire.send(request, call).await?;
+        let (response, _taken) = self.wire.send(request, call).await?;
         if !call.operation().is_streamed {
             return buffered(response).await;
         }
         if response.status().is_success() {
             return Ok(response);
         }
-        let (status, headers) = (response.status(), response.headers().clone());
+        let (status, url) = (response.status(), response.url().clone());
+        let headers = response.headers().clone();
         match tokio::time::timeout(ERROR_BODY_TIMEOUT, buffered(response)).await {
             Ok(Ok(response)) => Ok(response),
             // The status is known: it is not lost for a body that does not come.
-            _ => Ok(assemble(status, headers, bytes::Bytes::new())),
+            _ => assemble(status, url, headers, Bytes::new()),
         }
     }
 }
@@ -321,17 +343,21 @@ impl fmt::Debug for Connector {
     }
 }
 
-async fn buffered(response: Response) -> Result<Response> {
-    let (status, headers) = (response.status(), response.headers().clone());
+async fn buffered(mut response: Response) -> Result<Response> {
+    let (status, url) = (response.status(), response.url().clone());
+    let headers = std::mem::take(response.headers_mut());
     let body = response.bytes().await.map_err(broken)?;
-    Ok(assemble(status, headers, body))
+    assemble(status, url, headers, body)
 }
 
-fn assemble(status: StatusCode, headers: http::HeaderMap, body: bytes::Bytes) -> Response {
-    let mut response = http::Response::new(body);
-    *response.status_mut() = status;
+/// An answer whose body is there. The URL is one that is at hand: without it, reqwest would parse one.
+fn assemble(status: StatusCode, url: Url, headers: HeaderMap, body: Bytes) -> Result<Response> {
+    let head = http::Response::builder().status(status).url(url);
+    let mut response = head.body(body).map_err(|error| {
+        Error::new(ErrorKind::Decode, "the answer cannot be read").with_source(error)
+    })?;
     *response.headers_mut() = headers;
-    response.into()
+    Ok(response.into())
 }
 
 fn no_answer(limit: Duration) -> Error {
@@ -346,6 +372,11 @@ fn broken(error: reqwest::Error) -> Error {
             ErrorKind::Connect,
             "no connection: is the base URL (FASTVM_BASE_URL) right?",
         )
+    } else if was_refused(&error) {
+        (
+            ErrorKind::Connect,
+            "the service did not take the request, which it may do at any time over HTTP/2",
+        )
     } else if error.is_builder() {
         (ErrorKind::InvalidInput, "the request cannot be built")
     } else {
@@ -357,19 +388,31 @@ fn broken(error: reqwest::Error) -> Error {
     Error::new(kind, message).with_source(error)
 }
 
+/// Whether the service said, as HTTP/2 can, that it has not looked at the request: because it closes the
+/// connection, or for a reason of its own (RFC 9113, 8.7).
+fn was_refused(error: &reqwest::Error) -> bool {
+    let first: &dyn std::error::Error = error;
+    let mut causes = std::iter::successors(Some(first), |error| error.source());
+    causes.any(|cause| {
+        let Some(cause) = cause.downcast_ref::<h2::Error>() else {
+            return false;
+        };
+        let is_closing = cause.is_go_away() && cause.reason() == Some(h2::Reason::NO_ERROR);
+        let is_refused = cause.is_reset() && cause.reason() == Some(h2::Reason::REFUSED_STREAM);
+        cause.is_remote() && (is_closing || is_refused)
+    })
+}
+
 fn is_gone(operation: &Operation, response: &Response) -> bool {
     operation.method == "DELETE" && response.status() == StatusCode::NOT_FOUND
 }
 
 /// The answer to a deletion whose first attempt got through without its answer coming back: the
 /// repeat finds nothing left to delete.
-fn deleted(id: &str, not_found: Response) -> Response {
+fn deleted(id: &str, not_found: Response) -> Result<Response> {
     let body = serde_json::json!({ "id": id, "deleted": true, "detached": true });
-    assemble(
-        StatusCode::OK,
-        not_found.headers().clone(),
-        body.to_string().into(),
-    )
+    let (url, headers) = (not_found.url().clone(), not_found.headers().clone());
+    assemble(StatusCode::OK, url, headers, body.to_string().into())
 }
 
 /// What the last segment of a path stands for, its percent-encoding undone.

@@ -100,6 +100,7 @@ mod firewall;
 mod fs;
 mod guard;
 pub mod guide;
+mod handover;
 mod idle;
 mod images;
 mod launch;

@@ -9,6 +9,7 @@ use http::HeaderValue;
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Proxy, Url};
 use rustls::ClientConfig;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::client::config;
 use crate::tls;
@@ -29,10 +30,12 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(60);
 const IDLE_CONNECTION: Duration = Duration::from_secs(30);
 
 /// How long one is kept for what has no time limit: commands, streams, transfers. Servers keep idle
-/// connections for longer, 5 s at least, so that none is being closed when a command is sent on it.
-/// Such a command can be lost inside hyper (<https://github.com/hyperium/hyper/issues/4122>): it
-/// gets neither answer nor error, and would be waited for without end.
+/// connections for longer, 5 s at least, so that none is being closed when a command is sent on it:
+/// what is lost with a connection is not sent again.
 const IDLE_CONNECTION_WITHOUT_LIMIT: Duration = Duration::from_secs(4);
+
+/// How long a connection that is there may take to accept a request.
+const TAKEN_WITHIN: Duration = Duration::from_secs(5);
 
 /// The fewest requests that a server should take at a time over an HTTP/2 connection (RFC 9113, 6.5.2).
 const MOST_IN_A_LANE: usize = 100;
@@ -92,8 +95,27 @@ pub(crate) struct Connections {
 #[derive(Clone)]
 pub(crate) struct Lane {
     pub(crate) http: reqwest::Client,
+    /// Cancelled when the first command has its connection, or is over. Those after it wait until
+    /// then: a hundred at once would open a hundred connections to find that one serves them all.
+    pub(crate) is_open: CancellationToken,
     /// As many of it are there as commands are under way.
     users: Arc<()>,
+}
+
+/// A lane that is taken by a command, until this is dropped.
+pub(crate) struct Taken {
+    pub(crate) lane: Lane,
+    /// Of the first command.
+    opens: Option<DropGuard>,
+}
+
+impl Taken {
+    /// Waits until the lane can lead this command.
+    pub(crate) async fn opened(&self) {
+        if self.opens.is_none() {
+            self.lane.is_open.cancelled().await;
+        }
+    }
 }
 
 impl Connections {
@@ -117,20 +139,39 @@ impl Connections {
     }
 
     /// The way for a command, taken until it is dropped.
-    pub(crate) fn lane(&self) -> Result<Lane> {
+    pub(crate) fn lane(&self) -> Result<Taken> {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         let free = lanes
             .iter()
             .find(|lane| Arc::strong_count(&lane.users) <= MOST_IN_A_LANE);
         if let Some(lane) = free {
-            return Ok(lane.clone());
+            return Ok(Taken {
+                lane: lane.clone(),
+                opens: None,
+            });
         }
         let lane = Lane {
             http: self.plan.commands()?,
+            is_open: CancellationToken::new(),
             users: Arc::default(),
         };
         lanes.push(lane.clone());
-        Ok(lane)
+        let opens = Some(lane.is_open.clone().drop_guard());
+        Ok(Taken { lane, opens })
+    }
+
+    /// Leads no other command over a lane, which has not taken one in time.
+    pub(crate) fn close(&self, lane: &Lane) {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.retain(|other| !Arc::ptr_eq(&other.users, &lane.users));
+    }
+
+    /// Within what time a connection takes a request, if ever one does.
+    pub(crate) fn handover_limit(&self) -> Duration {
+        self.plan
+            .network
+            .connect_timeout
+            .saturating_add(TAKEN_WITHIN)
     }
 }
 

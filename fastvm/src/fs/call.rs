@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use fastvm_api::{Client, Error, ErrorKind, Pending, Result};
 
+use tokio::time::timeout;
+
 use super::failure::failed;
 use super::path::RemotePath;
 use super::script::PRELUDE;
@@ -11,6 +13,11 @@ use crate::stream::{Stream, StreamOutput};
 
 /// How long a script may take.
 const TIMEOUT: Duration = Duration::from_secs(600);
+
+/// How long after that its end may take to be known.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+
+const NO_ANSWER: &str = "the command's time is up, and the service does not say how it ended";
 
 /// A script to run on a path, with more arguments.
 #[derive(Debug)]
@@ -90,16 +97,17 @@ impl Call {
         if !self.stdin.is_empty() {
             stream = stream.stdin(self.stdin);
         }
-        let events = stream.await.map_err(of_call)?;
-        match events.output().await {
-            Ok(output) => Ok(Outcome {
-                output,
-                vm_id,
-                second: self.second,
-                path,
-            }),
-            Err(incomplete) => Err(of_call(incomplete.into())),
-        }
+        let work = async { Ok(stream.await?.output().await?) };
+        let output = match timeout(TIMEOUT + ANSWER_WITHIN, work).await {
+            Ok(output) => output.map_err(of_call)?,
+            Err(_) => return Err(of_call(Error::new(ErrorKind::Timeout, NO_ANSWER))),
+        };
+        Ok(Outcome {
+            output,
+            vm_id,
+            second: self.second,
+            path,
+        })
     }
 
     /// Its standard output, if it succeeds.

@@ -2,7 +2,7 @@
 //!
 //! A hundred launches that wait on one client would otherwise ask a hundred times as often. Each poll
 //! takes a turn; whoever has one while others wait for theirs asks for the list of VMs, which answers
-//! them all. A wait alone asks for its own VM, and hardly ever waits for its turn.
+//! them all. A wait alone asks for its own VM, when it likes.
 //!
 //! No lock is held while something is awaited: a wait that nobody drives any more must not hold up
 //! the others for longer than [`SLOW`].
@@ -27,8 +27,10 @@ const SLOW: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Turns {
     state: Mutex<State>,
-    /// How many want news, those who are asking for it included.
-    waiting: AtomicUsize,
+    /// How many wait for a VM.
+    waits: AtomicUsize,
+    /// How many of them want news now, those who are asking for it included.
+    curious: AtomicUsize,
     /// Changes when a turn has ended.
     ended: watch::Sender<()>,
 }
@@ -64,15 +66,24 @@ impl Turns {
                 pace: Pace { full: now },
                 listed: None,
             }),
-            waiting: AtomicUsize::new(0),
+            waits: AtomicUsize::new(0),
+            curious: AtomicUsize::new(0),
             ended: watch::Sender::default(),
         }
+    }
+
+    /// Counts a wait, until the answer is dropped.
+    pub(super) fn wait(&self) -> Counted<'_> {
+        Counted::one(&self.waits)
     }
 
     /// The VM as it is now, by a poll of one's own or of somebody else's.
     pub(super) async fn look(&self, api: &Client, id: &str) -> Result<types::Vm> {
         let wanted = Instant::now();
-        let _waiting = Waiting::join(self);
+        let _curious = Curious {
+            turns: self,
+            _one: Counted::one(&self.curious),
+        };
         let mut ended = self.ended.subscribe();
         let turn = loop {
             match self.next(wanted, id) {
@@ -84,7 +95,7 @@ impl Turns {
             }
         };
         sleep_until(turn.begins).await;
-        if self.waiting.load(Ordering::Relaxed) > 1 {
+        if self.curious.load(Ordering::Relaxed) > 1 {
             let asked = Instant::now();
             // A list that cannot be had is no news; one's own VM may still be asked for.
             if let Ok(vms) = api.vms().list().max_retries(0).await {
@@ -108,7 +119,10 @@ impl Turns {
         if let Some(until) = until.filter(|until| *until > Instant::now()) {
             return Next::Wait(until);
         }
-        let begins = state.pace.take_turn();
+        let mut begins = state.pace.take_turn();
+        if self.waits.load(Ordering::Relaxed) <= 1 {
+            begins = Instant::now();
+        }
         state.taken = Some(begins);
         Next::Turn(Turn {
             turns: self,
@@ -157,21 +171,33 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// One that wants news, until it is dropped.
-struct Waiting<'a>(&'a Turns);
+/// One more, until it is dropped.
+pub(super) struct Counted<'a>(&'a AtomicUsize);
 
-impl<'a> Waiting<'a> {
-    fn join(turns: &'a Turns) -> Self {
-        turns.waiting.fetch_add(1, Ordering::Relaxed);
-        Self(turns)
+impl<'a> Counted<'a> {
+    fn one(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        if self.0.waiting.fetch_sub(1, Ordering::Relaxed) == 1 {
-            // Nobody is left to read the list, which may be long.
-            self.0.state().listed = None;
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// One that wants news, until it is dropped.
+struct Curious<'a> {
+    turns: &'a Turns,
+    _one: Counted<'a>,
+}
+
+impl Drop for Curious<'_> {
+    fn drop(&mut self) {
+        if self.turns.curious.load(Ordering::Relaxed) == 1 {
+            // Nobody else is there to read the list, which may be long.
+            self.turns.state().listed = None;
         }
     }
 }

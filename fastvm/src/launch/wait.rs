@@ -6,6 +6,7 @@ use fastvm_api::types::{self, VmStatus};
 use fastvm_api::{CallOptions, Client, Error, ErrorKind, Pending, Result};
 
 use crate::connector::Connector;
+use crate::launch::Turns;
 use crate::poll::{Step, Wait, wait_setters};
 use crate::vm::Vm;
 
@@ -63,8 +64,17 @@ pub(super) async fn until_running(
         running(vm)
     };
     let known = known.map(judge);
+    let turns = Connector::of(api).map(Connector::turns);
+    let _wait = turns.map(Turns::wait);
     let late = || "not running".to_owned();
-    let ask = || async { Step::of(look(api, id, calls).await, judge) };
+    let ask = || async {
+        let vm = match turns {
+            // A call with options of its own is nobody else's.
+            Some(turns) if calls.is_default() => turns.look(api, id).await,
+            _ => api.vms().retrieve(id).call_options(calls.clone()).await,
+        };
+        Step::of(vm, judge)
+    };
     let waited = wait.until(known, late, ask).await;
     waited.map_err(|error| {
         let error = error.with_vm_id(id);
@@ -74,15 +84,6 @@ pub(super) async fn until_running(
             _ => error,
         }
     })
-}
-
-/// The VM as it is now.
-async fn look(api: &Client, id: &str, calls: &CallOptions) -> Result<types::Vm> {
-    match Connector::of(api) {
-        // A call with options of its own is nobody else's.
-        Some(connector) if calls.is_default() => connector.turns().look(api, id).await,
-        _ => api.vms().retrieve(id).call_options(calls.clone()).await,
-    }
 }
 
 /// A VM does not get out of these by itself. An unknown status counts as in transition.

@@ -112,9 +112,10 @@ impl Options {
         }
     }
 
-    /// What a step in the VM is called with: its time limit is one of its own.
-    fn step_calls(&self) -> CallOptions {
-        self.calls.clone().without_request_timeout()
+    /// What a step in the VM is called with, whose own time limit this is.
+    fn step_calls(&self, limit: Duration) -> CallOptions {
+        let answer = limit.saturating_add(ANSWER_WITHIN);
+        self.calls.clone().request_timeout(answer)
     }
 
     /// The attempts that the caller allows.
@@ -128,6 +129,9 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long a step in the VM may take unless the caller says.
 const STEP_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// How long after the end of a step's time its answer may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
 /// Both kinds of transfer are tuned alike.
 macro_rules! transfer_setters {
@@ -237,7 +241,7 @@ fn exec(api: &Client, vm_id: &str, options: &Options, command: impl Into<Command
     Run::new(api, vm_id.to_owned(), command.into())
         .timeout(options.exec)
         .idle_check(options.idle_check)
-        .call_options(options.step_calls())
+        .call_options(options.step_calls(options.exec))
 }
 
 /// Storage has done nothing for so long.

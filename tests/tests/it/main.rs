@@ -14,6 +14,7 @@ mod files;
 mod firewall;
 mod fs;
 mod guard;
+mod handover;
 mod images;
 mod launch;
 mod lease;

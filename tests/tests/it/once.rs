@@ -257,10 +257,10 @@ async fn a_command_that_crosses_the_close_of_its_connection_runs_once_at_most() 
     let mut results = Vec::new();
     for number in 0..300 {
         let name = format!("command-{number}-");
-        // A request that crosses the close can be lost inside hyper, with no answer and no error:
-        // https://github.com/hyperium/hyper/issues/4122. The limit tells so.
-        let run = vms.run("vm-1", [name.clone()]);
-        results.push((name, run.request_timeout(Duration::from_secs(1)).await));
+        // One that is lost inside hyper, with no answer and no error, is noticed and sent again:
+        // https://github.com/hyperium/hyper/issues/4122.
+        let result = vms.run("vm-1", [name.clone()]).await;
+        results.push((name, result));
     }
     // All connections are closed from here on, so that every thread has read what there was.
     drop(vms);
@@ -278,8 +278,7 @@ async fn a_command_that_crosses_the_close_of_its_connection_runs_once_at_most() 
             Ok(_) => assert_eq!(times, 1, "{name} succeeded"),
             Err(error) => {
                 lost += 1;
-                let is_lost = matches!(error.kind(), ErrorKind::Connection | ErrorKind::Timeout);
-                assert!(is_lost, "{error:?}");
+                assert_eq!(error.kind(), ErrorKind::Connection, "{error:?}");
                 assert_eq!(error.outcome(), Outcome::Unknown);
                 assert!(times <= 1, "{name} ran {times} times");
             }

@@ -1,0 +1,137 @@
+//! What a server leaves undone over HTTP/2 was provably not begun, and is sent again.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use fastvm::{Client, ErrorKind, Outcome};
+use h2::Reason;
+use h2::server::{Builder, SendResponse};
+use tokio::net::{TcpListener, TcpStream};
+
+const ANSWER: &str = r#"{"exitCode":0,"stdout":"","stderr":"","timedOut":false,"durationMs":1,"stdoutTruncated":false,"stderrTruncated":false}"#;
+
+/// What is done with a request that arrived.
+#[derive(Clone, Copy)]
+enum Act {
+    Answer,
+    Refuse,
+    /// Does not answer as long as the connection is there.
+    Hold,
+}
+
+/// A server of HTTP/2 alone, and the commands that arrived at it.
+struct Server {
+    url: String,
+    commands: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    /// Takes so many requests at a time over a connection, and does as told with one after the other;
+    /// answers those after.
+    async fn start(at_a_time: u32, acts: impl IntoIterator<Item = Act>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let acts = Arc::new(Mutex::new(acts.into_iter().collect::<VecDeque<_>>()));
+        let commands = Arc::new(Mutex::new(Vec::new()));
+        let seen = commands.clone();
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                tokio::spawn(serve(socket, at_a_time, acts.clone(), seen.clone()));
+            }
+        });
+        Self { url, commands }
+    }
+
+    fn client(&self) -> Client {
+        let client = Client::builder().api_key("k").base_url(&self.url);
+        let client = client.connect_timeout(Duration::from_millis(500));
+        let client = client.http(|http| http.http2_prior_knowledge());
+        client.build().unwrap()
+    }
+
+    fn arrived(&self, command: &str) -> usize {
+        let commands = self.commands.lock().unwrap();
+        commands
+            .iter()
+            .filter(|body| body.contains(command))
+            .count()
+    }
+}
+
+async fn serve(
+    socket: TcpStream,
+    at_a_time: u32,
+    acts: Arc<Mutex<VecDeque<Act>>>,
+    commands: Arc<Mutex<Vec<String>>>,
+) {
+    let mut builder = Builder::new();
+    builder.max_concurrent_streams(at_a_time);
+    let mut connection = builder.handshake::<_, Bytes>(socket).await.unwrap();
+    let mut held = Vec::new();
+    while let Some(Ok((request, mut answer))) = connection.accept().await {
+        let act = acts.lock().unwrap().pop_front().unwrap_or(Act::Answer);
+        match act {
+            Act::Refuse => answer.send_reset(Reason::REFUSED_STREAM),
+            Act::Hold => {
+                commands.lock().unwrap().push("held".to_owned());
+                held.push(answer);
+            }
+            Act::Answer => {
+                tokio::spawn(respond(request.into_body(), answer, commands.clone()));
+            }
+        }
+    }
+}
+
+async fn respond(
+    mut body: h2::RecvStream,
+    mut answer: SendResponse<Bytes>,
+    commands: Arc<Mutex<Vec<String>>>,
+) {
+    let mut command = Vec::new();
+    while let Some(Ok(piece)) = body.data().await {
+        command.extend_from_slice(&piece);
+    }
+    let command = String::from_utf8(command).unwrap();
+    commands.lock().unwrap().push(command);
+    let head = http::Response::new(());
+    let mut body = answer.send_response(head, false).unwrap();
+    body.send_data(ANSWER.into(), true).unwrap();
+}
+
+#[tokio::test]
+async fn a_command_that_the_service_refuses_to_look_at_is_sent_again() {
+    let server = Server::start(100, [Act::Refuse, Act::Answer, Act::Refuse]).await;
+    let vms = server.client().vms();
+    for command in ["first", "second", "third"] {
+        vms.run("v", [command]).await.unwrap();
+        assert_eq!(server.arrived(command), 1);
+    }
+    let server = Server::start(100, [Act::Refuse]).await;
+    let refused = server.client().vms().run("v", ["true"]).max_retries(0);
+    let error = refused.await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Connect);
+    assert_eq!(error.outcome(), Outcome::NotSent);
+}
+
+#[tokio::test]
+async fn a_command_that_no_connection_takes_goes_over_another() {
+    let server = Server::start(1, [Act::Hold]).await;
+    let vms = server.client().vms();
+    let held = tokio::spawn(vms.run("v", ["long"]).into_future());
+    while server.arrived("held") == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let start = Instant::now();
+    vms.run("v", ["short"]).await.unwrap();
+    assert!(start.elapsed() > Duration::from_secs(5));
+    assert_eq!(server.arrived("short"), 1);
+    // Those after it need not wait.
+    let start = Instant::now();
+    vms.run("v", ["next"]).await.unwrap();
+    assert!(start.elapsed() < Duration::from_secs(2));
+    assert!(!held.is_finished());
+    held.abort();
+}
