@@ -52,11 +52,19 @@ impl Client {
     ///
     /// What the transport fails with; [`ErrorKind::Status`](crate::ErrorKind::Status) for any other
     /// status.
-    pub async fn send(&self, request: Request, call: &CallInfo) -> Result<Response> {
-        let response = self.shared.transport.send(request, call).await?;
-        match response.status().is_success() {
-            true => Ok(response),
-            false => Err(Error::from_response(response, call).await),
+    pub fn send<'a>(
+        &'a self,
+        request: Request,
+        call: &'a CallInfo,
+    ) -> impl Future<Output = Result<Response>> + Send + 'a {
+        // Handed over here: a future that held the request would be large.
+        let sending = self.shared.transport.send(request, call);
+        async move {
+            let response = sending.await?;
+            match response.status().is_success() {
+                true => Ok(response),
+                false => Err(Error::from_response(response, call).await),
+            }
         }
     }
 

@@ -55,12 +55,6 @@ impl Runtime {
         }
     }
 
-    async fn send(&self, request: Request) -> Result<Response> {
-        let response = self.client.send(request, &self.call).await?;
-        self.seen().answer = Some((response.status(), response.headers().clone()));
-        Ok(response)
-    }
-
     fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -117,14 +111,17 @@ impl ClientHooks<Runtime> for raw::Client {
     async fn exec(&self, mut request: Request, _info: &OperationInfo) -> reqwest::Result<Response> {
         let runtime = &self.inner;
         let headers = request.headers_mut();
-        // progenitor's own convention, which the API does not know.
-        headers.remove("api-version");
         if let Some(accept) = runtime.call.operation().accept {
             headers.insert(http::header::ACCEPT, http::HeaderValue::from_static(accept));
         }
         headers.extend(runtime.headers.clone());
-        Ok(match runtime.send(request).await {
-            Ok(response) => response,
+        let sending = runtime.client.send(request, &runtime.call);
+        Ok(match sending.await {
+            Ok(response) => {
+                let answer = (response.status(), response.headers().clone());
+                runtime.seen().answer = Some(answer);
+                response
+            }
             Err(error) => {
                 runtime.seen().error = Some(error);
                 http::Response::new("").into()

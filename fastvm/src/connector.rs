@@ -1,19 +1,21 @@
 //! What sends the requests: adds the key, keeps time limits, repeats what may be repeated.
 
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fastvm_api::{CallInfo, Error, ErrorKind, Operation, Outcome, Result, Sending, Transport};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use reqwest::{Request, Response, ResponseBuilderExt, Url};
-use tracing::Instrument;
 
 use crate::handover::{self, Handover};
 use crate::idle::IdleCheck;
 use crate::launch::Turns;
-use crate::network::{Connections, Lane, Taken};
+use crate::network::{Connections, Taken};
 use crate::retry::{Budget, RetryPolicy};
 use crate::secrets;
 use crate::trace::{self, Trace};
@@ -70,10 +72,14 @@ pub(crate) enum Wire {
 
 impl Wire {
     /// Sends a request; the lane of a command is taken until its answer is whole.
-    async fn send(&self, request: Request, call: &CallInfo) -> Result<(Response, Option<Taken>)> {
+    async fn send(
+        &self,
+        request: Box<Request>,
+        call: &CallInfo,
+    ) -> Result<(Response, Option<Taken>)> {
         let operation = call.operation();
         let connections = match self {
-            Self::Given(transport) => return Ok((transport.send(request, call).await?, None)),
+            Self::Given(transport) => return Ok((transport.send(*request, call).await?, None)),
             Self::Sockets(connections) => connections.here()?,
         };
         // A lost call is noticed by its time limit, a stalled transfer by its own.
@@ -82,18 +88,17 @@ impl Wire {
                 true => &connections.streams,
                 false => &connections.calls,
             };
-            let response = client.execute(request).await.map_err(broken)?;
+            let response = client.execute(*request).await.map_err(broken)?;
             return Ok((response, None));
         }
         let limit = connections.handover_limit();
         let (handover, taken) = if operation.is_streamed {
-            let sending = handover::send(&connections.streams, request, limit, None);
+            let sending = handover::send(&connections.streams, *request, limit, None);
             (sending.await, None)
         } else {
             let taken = connections.lane()?;
-            taken.opened().await;
-            let Lane { http, is_open, .. } = &taken.lane;
-            let sending = handover::send(http, request, limit, Some(is_open.clone()));
+            let opening = taken.opened().await;
+            let sending = handover::send(&taken.lane.http, *request, limit, opening);
             (sending.await, Some(taken))
         };
         match handover {
@@ -115,7 +120,40 @@ pub(crate) struct Connector {
     settings: Settings,
     budget: Budget,
     turns: Turns,
+    heard: Heard,
     wire: Wire,
+}
+
+/// When the last answer came, and so the runtime looked at its connections.
+struct Heard {
+    start: Instant,
+    /// In microseconds from the start.
+    last: AtomicU64,
+}
+
+impl Heard {
+    /// For so long, looking again tells little more: a close takes its time to arrive, too.
+    const RECENT: Duration = Duration::from_millis(1);
+
+    fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            last: AtomicU64::new(0),
+        }
+    }
+
+    fn note(&self) {
+        self.last.store(self.now(), Ordering::Relaxed);
+    }
+
+    fn is_recent(&self) -> bool {
+        let last = Duration::from_micros(self.last.load(Ordering::Relaxed));
+        !last.is_zero() && self.start.elapsed() < last + Self::RECENT
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
 }
 
 impl Connector {
@@ -124,6 +162,7 @@ impl Connector {
             key,
             budget: Budget::new(settings.retry.budget),
             turns: Turns::new(),
+            heard: Heard::new(),
             wire,
             settings,
         }
@@ -194,11 +233,14 @@ impl Connector {
         Some(pause)
     }
 
-    async fn send_traced(&self, request: Request, call: &CallInfo) -> Result<Response> {
+    async fn send_traced(&self, request: Box<Request>, call: &CallInfo) -> Result<Response> {
         let trace = Trace::begin(call);
         let mut attempts = 0;
-        let sending = self.send_with_retries(request, call, &mut attempts);
-        let answer = sending.instrument(trace.span.clone()).await;
+        let answer = {
+            let mut sending = pin!(self.send_with_retries(request, call, &mut attempts));
+            // Where it lies: what instruments a future would move it, which is no small one.
+            poll_fn(|context| trace.span.in_scope(|| sending.as_mut().poll(context))).await
+        };
         trace.end(&answer, attempts);
         answer
     }
@@ -228,7 +270,7 @@ impl Connector {
         let limit = call.request_timeout();
         let limit = limit.unwrap_or(self.settings.request_timeout);
         let exchange = async {
-            let (response, _) = self.wire.send(request, call).await?;
+            let (response, _) = self.wire.send(Box::new(request), call).await?;
             match response.status() {
                 StatusCode::SWITCHING_PROTOCOLS => Ok(response),
                 _ => Err(Error::from_response(response, call).await),
@@ -242,7 +284,7 @@ impl Connector {
 
     async fn send_with_retries(
         &self,
-        mut request: Request,
+        mut request: Box<Request>,
         call: &CallInfo,
         attempts: &mut u32,
     ) -> Result<Response> {
@@ -252,7 +294,7 @@ impl Connector {
         loop {
             *attempts += 1;
             // A body that is made on the fly cannot be sent twice.
-            let next = request.try_clone();
+            let next = request.try_clone().map(Box::new);
             let id = may_have_happened.then(|| last_segment(request.url()));
             let error = match self.attempt(request, call).await {
                 Ok(response) if response.status().is_success() => {
@@ -290,7 +332,7 @@ impl Connector {
         }
     }
 
-    async fn attempt(&self, request: Request, call: &CallInfo) -> Result<Response> {
+    async fn attempt(&self, request: Box<Request>, call: &CallInfo) -> Result<Response> {
         let default = call
             .operation()
             .is_limited
@@ -306,13 +348,14 @@ impl Connector {
 
     /// One request and its answer. The body is read here, too, unless it is streamed, so that a cut
     /// or slow body is a fault of the attempt.
-    async fn exchange(&self, request: Request, call: &CallInfo) -> Result<Response> {
-        if !call.operation().is_repeatable {
+    async fn exchange(&self, request: Box<Request>, call: &CallInfo) -> Result<Response> {
+        if !call.operation().is_repeatable && !self.heard.is_recent() {
             // What is lost on a connection that the service has closed is not sent again: this
             // lets the runtime see such closes before a connection is chosen.
             tokio::task::yield_now().await;
         }
         let (response, _taken) = self.wire.send(request, call).await?;
+        self.heard.note();
         if !call.operation().is_streamed {
             return buffered(response).await;
         }
@@ -331,7 +374,7 @@ impl Connector {
 
 impl Transport for Connector {
     fn send<'a>(&'a self, request: Request, call: &'a CallInfo) -> Sending<'a> {
-        Box::pin(self.send_traced(request, call))
+        Box::pin(self.send_traced(Box::new(request), call))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Deref;
+use std::pin::pin;
 use std::time::Duration;
 
 use fastvm_api::types::ExecVmResponse;
@@ -192,17 +193,22 @@ impl Run {
 
     /// Runs it, and gives the output with the status and headers of the answer.
     pub async fn send(self) -> Result<ResponseValue<Output>> {
-        if let Some(problem) = self.problem {
-            return Err(problem.with_vm_id(self.vm_id));
-        }
-        let sending = Box::pin(self.request.send());
-        let answer = watched(&self.api, &self.vm_id, self.idle_check, sending).await?;
+        let vm_id = self.vm_id.clone();
+        let answer = self.exchange().await?;
         let (status, headers) = (answer.status(), answer.headers().clone());
         let output = Output {
             answer: answer.into_inner(),
-            vm_id: self.vm_id,
+            vm_id,
         };
         Ok(ResponseValue::new(output, status, headers))
+    }
+
+    async fn exchange(self) -> Result<ResponseValue<ExecVmResponse>> {
+        if let Some(problem) = self.problem {
+            return Err(problem.with_vm_id(self.vm_id));
+        }
+        let sending = pin!(self.request.send());
+        watched(&self.api, &self.vm_id, self.idle_check, sending).await
     }
 }
 
@@ -211,7 +217,11 @@ impl IntoFuture for Run {
     type IntoFuture = Pending<Output>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move { Ok(self.send().await?.into_inner()) })
+        Box::pin(async move {
+            let vm_id = self.vm_id.clone();
+            let answer = self.exchange().await?.into_inner();
+            Ok(Output { answer, vm_id })
+        })
     }
 }
 

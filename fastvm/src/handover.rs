@@ -5,7 +5,7 @@
 //! server may take fewer at a time than its protocol asks for. The body tells: a request whose body
 //! nobody asked for has provably not left as a whole, and no server can act on it.
 
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
@@ -30,28 +30,31 @@ pub(crate) enum Handover {
 
 /// Sends a request that has to be handed over within `limit`; its answer may take as long as it likes.
 /// `taken` is cancelled when it was.
-pub(crate) async fn send(
+pub(crate) fn send(
     client: &Client,
     mut request: Request,
     limit: Duration,
     taken: Option<CancellationToken>,
-) -> Handover {
-    let Some(body) = request.body_mut().take() else {
-        return Handover::Done(client.execute(request).await);
-    };
+) -> impl Future<Output = Handover> + Send + use<> {
     let state = Arc::new(AtomicU8::new(WAITING));
-    let body = Watched {
-        body,
-        state: state.clone(),
-        is_taken: false,
-        taken,
-    };
-    *request.body_mut() = Some(reqwest::Body::wrap(body));
-    let mut sending = pin!(client.execute(request));
-    match timeout(limit, &mut sending).await {
-        Ok(answer) => Handover::Done(answer),
-        Err(_) if decide(&state, WITHDRAWN) => Handover::Withdrawn,
-        Err(_) => Handover::Done(sending.await),
+    if let Some(body) = request.body_mut().take() {
+        let body = Watched {
+            body,
+            state: state.clone(),
+            is_taken: false,
+            taken,
+        };
+        *request.body_mut() = Some(reqwest::Body::wrap(body));
+    } else {
+        state.store(TAKEN, Ordering::Relaxed);
+    }
+    let mut sending = client.execute(request);
+    async move {
+        match timeout(limit, &mut sending).await {
+            Ok(answer) => Handover::Done(answer),
+            Err(_) if decide(&state, WITHDRAWN) => Handover::Withdrawn,
+            Err(_) => Handover::Done(sending.await),
+        }
     }
 }
 

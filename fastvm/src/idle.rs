@@ -99,7 +99,7 @@ pub(crate) async fn watched<T>(
     api: &Client,
     vm_id: &str,
     first: Option<Duration>,
-    mut work: Pending<T>,
+    mut work: Pin<&mut (impl Future<Output = Result<T>> + ?Sized)>,
 ) -> Result<T> {
     let Some(first) = first else {
         return work.await;

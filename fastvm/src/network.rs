@@ -97,7 +97,7 @@ pub(crate) struct Lane {
     pub(crate) http: reqwest::Client,
     /// Cancelled when the first command has its connection, or is over. Those after it wait until
     /// then: a hundred at once would open a hundred connections to find that one serves them all.
-    pub(crate) is_open: CancellationToken,
+    is_open: CancellationToken,
     /// As many of it are there as commands are under way.
     users: Arc<()>,
 }
@@ -110,11 +110,16 @@ pub(crate) struct Taken {
 }
 
 impl Taken {
-    /// Waits until the lane can lead this command.
-    pub(crate) async fn opened(&self) {
-        if self.opens.is_none() {
-            self.lane.is_open.cancelled().await;
+    /// Waits until the lane can lead this command, and gives what to cancel when it opens the lane.
+    pub(crate) async fn opened(&self) -> Option<CancellationToken> {
+        let is_open = &self.lane.is_open;
+        if self.opens.is_some() {
+            return Some(is_open.clone());
         }
+        if !is_open.is_cancelled() {
+            is_open.cancelled().await;
+        }
+        None
     }
 }
 

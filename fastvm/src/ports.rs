@@ -1,5 +1,6 @@
 //! Ports of a VM: published under a name, and waited for.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use fastvm_api::{CallInfo, CallOptions, Client, Error, ErrorKind, Operation, Pending, Result};
@@ -300,7 +301,7 @@ impl WaitForHttp {
             self.path_without_query()
         );
         let waiting = async move { self.wait.until(None, || what, || self.ask(&probe)).await };
-        watched(&api, &vm_id, idle_check, Box::pin(waiting)).await
+        watched(&api, &vm_id, idle_check, pin!(waiting)).await
     }
 
     /// The request that is sent again and again.

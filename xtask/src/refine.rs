@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::visit_mut::{self, VisitMut};
-use syn::{Fields, Ident, ImplItem, Item, ItemEnum, ItemStruct, Type};
+use syn::{Expr, Fields, Ident, ImplItem, Item, ItemEnum, ItemStruct, Type};
 
 use crate::model::{Kind, KnownValue, Model, Property, Schema};
 use crate::names::{self, ident};
@@ -143,12 +143,45 @@ fn keep_raw_client(rest: Vec<Item>, refined: &mut Refined) {
                         && method.sig.asyncness.is_some()
                     {
                         method.attrs.clear();
+                        drop_version_header(&mut method);
                         refined.methods.push(method);
                     }
                 }
             }
             Item::Impl(item) => refined.raw.push(Item::Impl(item)),
             _ => {}
+        }
+    }
+}
+
+/// The API knows nothing of the `api-version` that progenitor has each request carry.
+fn drop_version_header(method: &mut syn::ImplItemFn) {
+    let mentions = |statement: &syn::Stmt, what: &str| {
+        let text = statement.to_token_stream().to_string();
+        text.contains(what)
+    };
+    let statements = &mut method.block.stmts;
+    statements.retain(|statement| !mentions(statement, "\"api-version\""));
+    let uses = statements.iter();
+    // Where it is made, and where it is sent: no header is left in it.
+    if uses.filter(|one| mentions(one, "header_map")).count() == 2 {
+        statements.retain(|statement| !mentions(statement, "let mut header_map"));
+        DropHeaderMap.visit_block_mut(&mut method.block);
+    }
+}
+
+/// `request.headers(header_map)` → `request`
+struct DropHeaderMap;
+
+impl VisitMut for DropHeaderMap {
+    fn visit_expr_mut(&mut self, expression: &mut Expr) {
+        visit_mut::visit_expr_mut(self, expression);
+        if let Expr::MethodCall(call) = expression
+            && call.method == "headers"
+            && let [Expr::Path(argument)] = &*call.args.iter().collect::<Vec<_>>()
+            && argument.path.is_ident("header_map")
+        {
+            *expression = (*call.receiver).clone();
         }
     }
 }
@@ -706,6 +739,23 @@ pub mod tests {
     #[track_caller]
     fn assert_has(text: &str, part: &str) {
         assert!(text.contains(part), "no `{part}` in\n{text}");
+    }
+
+    #[test]
+    fn a_request_carries_the_headers_of_the_document_and_no_other() {
+        let methods = |parameters: &str| {
+            let paths = format!(
+                "{{/a: {{get: {{operationId: a, x-fastvm-method: a.b, parameters: [{parameters}], responses: {{'200': {{description: d}}}}}}}}}}"
+            );
+            let methods = refined(&paths, "{}").unwrap().0.methods;
+            quote!(#(#methods)*).to_string()
+        };
+        let without = methods("");
+        assert!(!without.contains("header_map"), "{without}");
+        let with = methods("{name: X-Tag, in: header, schema: {type: string}}");
+        assert_has(&with, "header_map");
+        assert_has(&with, "X-Tag");
+        assert!(!with.contains("api-version"), "{with}");
     }
 
     #[test]

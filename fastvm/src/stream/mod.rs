@@ -6,7 +6,7 @@ mod output;
 mod read_ahead;
 
 use std::fmt;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ impl Stream {
         if let Some(problem) = self.problem {
             return Err(problem.with_vm_id(self.vm_id));
         }
-        let sending = Box::pin(self.request.send());
+        let sending = pin!(self.request.send());
         let answer = watched(&self.api, &self.vm_id, self.idle_check, sending).await?;
         let (status, headers) = (answer.status(), answer.headers().clone());
         let watch = self

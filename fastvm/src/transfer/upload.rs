@@ -428,14 +428,14 @@ impl Job {
         let (api, vm_id) = (self.api.clone(), self.vm_id.clone());
         let idle_check = self.options.idle_check;
         let limit = Duration::from_secs(self.fetch_timeout.unsigned_abs());
-        let fetch = api
+        let mut fetch = api
             .vms()
             .files()
             .fetch(&vm_id, &stored.urls.download_url, path)
             .timeout_sec(self.fetch_timeout)
             .call_options(self.options.step_calls(limit))
             .into_future();
-        Box::pin(async move { watched(&api, &vm_id, idle_check, fetch).await })
+        Box::pin(async move { watched(&api, &vm_id, idle_check, fetch.as_mut()).await })
     }
 
     fn failed(&self, what: &str, answer: &ExecVmResponse, stored: &Stored) -> Error {
