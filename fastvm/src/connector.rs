@@ -11,6 +11,7 @@ use bytes::Bytes;
 use fastvm_api::{CallInfo, Error, ErrorKind, Operation, Outcome, Result, Sending, Transport};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use reqwest::{Request, Response, ResponseBuilderExt, Url};
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::handover::{self, Handover};
 use crate::idle::IdleCheck;
@@ -124,7 +125,7 @@ pub(crate) struct Connector {
     wire: Wire,
 }
 
-/// When the last answer came, and so the runtime looked at its connections.
+/// When the last answer came.
 struct Heard {
     start: Instant,
     /// In microseconds from the start.
@@ -132,7 +133,6 @@ struct Heard {
 }
 
 impl Heard {
-    /// For so long, looking again tells little more: a close takes its time to arrive, too.
     const RECENT: Duration = Duration::from_millis(1);
 
     fn new() -> Self {
@@ -146,7 +146,13 @@ impl Heard {
         self.last.store(self.now(), Ordering::Relaxed);
     }
 
-    fn is_recent(&self) -> bool {
+    /// Whether the runtime has just looked at its connections, and looks while this goes on: a yield
+    /// would tell nothing more, and wakes another thread.
+    fn is_up_to_date(&self) -> bool {
+        let runtime = Handle::try_current().map(|runtime| runtime.runtime_flavor());
+        if !matches!(runtime, Ok(RuntimeFlavor::MultiThread)) {
+            return false;
+        }
         let last = Duration::from_micros(self.last.load(Ordering::Relaxed));
         !last.is_zero() && self.start.elapsed() < last + Self::RECENT
     }
@@ -349,7 +355,7 @@ impl Connector {
     /// One request and its answer. The body is read here, too, unless it is streamed, so that a cut
     /// or slow body is a fault of the attempt.
     async fn exchange(&self, request: Box<Request>, call: &CallInfo) -> Result<Response> {
-        if !call.operation().is_repeatable && !self.heard.is_recent() {
+        if !call.operation().is_repeatable && !self.heard.is_up_to_date() {
             // What is lost on a connection that the service has closed is not sent again: this
             // lets the runtime see such closes before a connection is chosen.
             tokio::task::yield_now().await;

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use fastvm_api::{Client, Error, ErrorKind, Pending, Result};
-
 use tokio::time::timeout;
 
 use super::failure::failed;

@@ -72,18 +72,16 @@ impl Turns {
         }
     }
 
-    /// Counts a wait, until the answer is dropped.
-    pub(super) fn wait(&self) -> Counted<'_> {
-        Counted::one(&self.waits)
+    /// Counts a wait, until what this gives is dropped.
+    pub(super) fn wait(&self) -> Waiting<'_> {
+        self.waits.fetch_add(1, Ordering::Relaxed);
+        Waiting(self)
     }
 
     /// The VM as it is now, by a poll of one's own or of somebody else's.
     pub(super) async fn look(&self, api: &Client, id: &str) -> Result<types::Vm> {
         let wanted = Instant::now();
-        let _curious = Curious {
-            turns: self,
-            _one: Counted::one(&self.curious),
-        };
+        let _curious = Curious::join(self);
         let mut ended = self.ended.subscribe();
         let turn = loop {
             match self.next(wanted, id) {
@@ -119,10 +117,10 @@ impl Turns {
         if let Some(until) = until.filter(|until| *until > Instant::now()) {
             return Next::Wait(until);
         }
-        let mut begins = state.pace.take_turn();
-        if self.waits.load(Ordering::Relaxed) <= 1 {
-            begins = Instant::now();
-        }
+        let begins = match self.waits.load(Ordering::Relaxed) {
+            0 | 1 => state.pace.take_at_once(),
+            _ => state.pace.take_turn(),
+        };
         state.taken = Some(begins);
         Next::Turn(Turn {
             turns: self,
@@ -171,33 +169,30 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// One more, until it is dropped.
-pub(super) struct Counted<'a>(&'a AtomicUsize);
+/// One that waits for a VM, until it is dropped.
+pub(super) struct Waiting<'a>(&'a Turns);
 
-impl<'a> Counted<'a> {
-    fn one(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
-    }
-}
-
-impl Drop for Counted<'_> {
+impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.waits.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// One that wants news, until it is dropped.
-struct Curious<'a> {
-    turns: &'a Turns,
-    _one: Counted<'a>,
+struct Curious<'a>(&'a Turns);
+
+impl<'a> Curious<'a> {
+    fn join(turns: &'a Turns) -> Self {
+        turns.curious.fetch_add(1, Ordering::Relaxed);
+        Self(turns)
+    }
 }
 
 impl Drop for Curious<'_> {
     fn drop(&mut self) {
-        if self.turns.curious.load(Ordering::Relaxed) == 1 {
-            // Nobody else is there to read the list, which may be long.
-            self.turns.state().listed = None;
+        if self.0.curious.fetch_sub(1, Ordering::Relaxed) == 1 {
+            // Nobody is left to read the list, which may be long.
+            self.0.state().listed = None;
         }
     }
 }
@@ -217,6 +212,13 @@ impl Pace {
         // All but the last of the bucket's turns are there at once.
         let begins = full.checked_sub(APART * (AT_ONCE - 1));
         begins.unwrap_or(now).max(now)
+    }
+
+    /// Takes a turn now, from an empty bucket, too; what it lacks is not owed.
+    fn take_at_once(&mut self) -> Instant {
+        let now = Instant::now();
+        self.full = (self.full.max(now) + APART).min(now + APART * AT_ONCE);
+        now
     }
 }
 
@@ -240,5 +242,15 @@ mod tests {
         }
         assert_eq!(taken[usize::try_from(AT_ONCE).unwrap() - 1], taken[0]);
         assert!(taken[99] - taken[0] < Duration::from_secs(8));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_alone_does_not_wait_and_runs_up_no_debt() {
+        let now = Instant::now();
+        let mut pace = Pace { full: now };
+        for _ in 0..1000 {
+            assert_eq!(pace.take_at_once(), now);
+        }
+        assert!(pace.take_turn() - now <= APART * 2);
     }
 }

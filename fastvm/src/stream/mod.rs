@@ -11,9 +11,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use fastvm_api::types::ExecVmRequest;
-use fastvm_api::{
-    ByteStream, CallOptions, Client, Error, ErrorKind, Pending, ResponseValue, Result,
-};
+use fastvm_api::{CallOptions, Client, Error, ErrorKind, Pending, ResponseValue, Result};
 
 use crate::connector::Connector;
 use crate::exec::{CommandLine, command_setters};
@@ -69,13 +67,13 @@ impl Stream {
         if let Some(problem) = self.problem {
             return Err(problem.with_vm_id(self.vm_id));
         }
-        let sending = pin!(self.request.send());
-        let answer = watched(&self.api, &self.vm_id, self.idle_check, sending).await?;
+        let (answer, body) = ReadAhead::start(self.request.send());
+        let answer = watched(&self.api, &self.vm_id, self.idle_check, pin!(answer)).await?;
         let (status, headers) = (answer.status(), answer.headers().clone());
         let watch = self
             .idle_check
             .map(|first| Watch::new(&self.api, &self.vm_id, first));
-        let events = ExecStream::new(answer.into_inner(), self.api, self.vm_id, watch);
+        let events = ExecStream::new(body, self.api, self.vm_id, watch);
         Ok(ResponseValue::new(events, status, headers))
     }
 }
@@ -119,12 +117,12 @@ enum State {
 }
 
 impl ExecStream {
-    fn new(body: ByteStream, api: Client, vm_id: String, watch: Option<Watch>) -> Self {
+    fn new(body: ReadAhead, api: Client, vm_id: String, watch: Option<Watch>) -> Self {
         Self {
             decoder: Decoder::default(),
             api,
             vm_id,
-            state: State::Running(ReadAhead::new(body)),
+            state: State::Running(body),
             watch,
             is_fresh: false,
             pieces: Vec::new(),

@@ -1,9 +1,9 @@
-//! A body that is read ahead by a task of its own.
+//! A stream that is asked for and read ahead by a task of its own.
 //!
 //! hyper hands over one piece at a time. Where the reader runs beside hyper's own task that costs next
 //! to nothing; where another thread polls it, such as that of `#[tokio::main]`, each piece costs a
 //! thread's sleep and wake-up, ten times the work of a small event. The task runs beside hyper, and
-//! the reader takes all that has come with one wake-up.
+//! the reader takes all that has come with one wake-up: of a short command, the whole answer.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -11,12 +11,13 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use fastvm_api::ByteStream;
+use fastvm_api::{ByteStream, Error, ErrorKind, ResponseValue, Result};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
 
 /// How much is read before somebody takes it: beyond that the connection is left full.
 const MOST_BYTES: u32 = 256 * 1024;
@@ -27,7 +28,7 @@ const MOST_AT_A_TIME: usize = 64;
 /// How long the end of a body may take whose last event has come.
 const END_WITHIN: Duration = Duration::from_secs(1);
 
-pub(super) type Piece = Result<Bytes, reqwest::Error>;
+pub(super) type Piece = std::result::Result<Bytes, reqwest::Error>;
 
 pub(super) struct ReadAhead {
     pieces: UnboundedReceiver<Piece>,
@@ -37,17 +38,28 @@ pub(super) struct ReadAhead {
 }
 
 impl ReadAhead {
-    pub(super) fn new(body: ByteStream) -> Self {
+    /// Sends what asks for a stream. Gives the status and headers of the answer, and what reads it;
+    /// neither is there any more when that is dropped.
+    pub(super) fn start(
+        asking: impl Future<Output = Result<ResponseValue<ByteStream>>> + Send + 'static,
+    ) -> (impl Future<Output = Result<ResponseValue<()>>> + Send, Self) {
+        let (answered, answer) = oneshot::channel();
         let (sender, pieces) = unbounded_channel();
         let room = Arc::new(Semaphore::new(MOST_BYTES as usize));
         let runtime = Handle::current();
-        let task = runtime.spawn(read(body, sender, room.clone()));
-        Self {
+        let work = ask(asking, answered, sender, room.clone());
+        let task = runtime.spawn(work.in_current_span());
+        let answer = async {
+            let lost = |_| Error::new(ErrorKind::Stream, "the task that reads the stream was lost");
+            answer.await.map_err(lost)?
+        };
+        let reading = Self {
             pieces,
             room,
             task: AbortOnDropHandle::new(task),
             runtime,
-        }
+        };
+        (answer, reading)
     }
 
     /// Takes what has come; nothing at the end of the body.
@@ -69,6 +81,26 @@ impl ReadAhead {
             self.runtime
                 .spawn(async { timeout(END_WITHIN, reading).await });
         }
+    }
+}
+
+async fn ask(
+    asking: impl Future<Output = Result<ResponseValue<ByteStream>>>,
+    answered: oneshot::Sender<Result<ResponseValue<()>>>,
+    sender: UnboundedSender<Piece>,
+    room: Arc<Semaphore>,
+) {
+    let (answer, body) = match asking.await {
+        Ok(answer) => {
+            let head = ResponseValue::new((), answer.status(), answer.headers().clone());
+            (Ok(head), Some(answer.into_inner()))
+        }
+        Err(error) => (Err(error), None),
+    };
+    // Nobody waits if the stream was dropped.
+    let _ = answered.send(answer);
+    if let Some(body) = body {
+        read(body, sender, room).await;
     }
 }
 

@@ -32,6 +32,11 @@ pub(super) const ALL: &[Step] = &[
     ),
     Step::new("regen", "the generated code is current", regen),
     Step::new(
+        "footprint",
+        "a user compiles no more crates than before",
+        |root| footprint(root, &["--check"]),
+    ),
+    Step::new(
         "clippy",
         "Clippy with all features, warnings are errors",
         |root| {
@@ -94,6 +99,18 @@ pub(super) const ALL: &[Step] = &[
         "oldest-rust",
         "everything compiles with the oldest Rust",
         oldest_rust,
+    )
+    .slow(),
+    Step::new(
+        "size",
+        "a program that uses `fastvm` is no larger than before",
+        |root| footprint(root, &["--build", "--check"]),
+    )
+    .slow(),
+    Step::new(
+        "speed",
+        "what the SDK costs over the least code, in instructions",
+        speed,
     )
     .slow(),
     Step::new(
@@ -382,6 +399,22 @@ fn oldest_rust(root: &Path) -> Result<Outcome> {
     let check = "check --workspace --all-targets --all-features --locked";
     run(command.args(check.split_whitespace()))?;
     Ok(Outcome::Passed)
+}
+
+fn footprint(root: &Path, arguments: &[&str]) -> Result<Outcome> {
+    run(program(root, root.join("tests/benches/footprint.sh")).args(arguments))?;
+    Ok(Outcome::Passed)
+}
+
+/// Counts of instructions, which are the same on a busy machine.
+fn speed(root: &Path) -> Result<Outcome> {
+    if output(program(root, "valgrind").arg("--version")).is_err() {
+        return Ok(Outcome::LeftOut("valgrind is not installed".to_owned()));
+    }
+    run_cargo(
+        root,
+        "bench --package fastvm-benches -- --only instructions --check",
+    )
 }
 
 /// Since the last release, or until there is one since a commit that is named here.
