@@ -144,7 +144,7 @@ const SERVER: &str = "target/debug/fastvm-local";
 const FEATURED: [&str; 2] = ["fastvm", "fastvm-api"];
 
 /// What `semver` compares with until there is a release. A change that breaks the API on purpose moves it.
-const BEFORE_RELEASES: &str = "47a490e61ffd92b76f63f6ce1251ef82bb95856c";
+const BEFORE_RELEASES: &str = "fdb586d7efde18516e6af5537934ea9dedb73ee2";
 
 fn run_cargo(root: &Path, arguments: &str) -> Result<Outcome> {
     run(cargo(root).args(arguments.split_whitespace()))?;
