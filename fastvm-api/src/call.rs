@@ -272,12 +272,19 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    /// The answer, or the real error in place of progenitor's.
+    /// The answer with its headers, or the real error in place of progenitor's.
     pub(crate) fn finish<T>(
         self,
         answer: Result<ResponseValue<T>, progenitor_client::Error<()>>,
     ) -> Result<ResponseValue<T>> {
-        answer.map_err(|error| self.raw.inner.into_error(error))
+        let runtime = self.raw.inner;
+        match answer {
+            Ok(answer) => {
+                let (status, headers) = (answer.status(), runtime.into_headers());
+                Ok(ResponseValue::new(answer.into_inner(), status, headers))
+            }
+            Err(error) => Err(runtime.into_error(error)),
+        }
     }
 }
 

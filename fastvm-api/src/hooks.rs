@@ -59,6 +59,13 @@ impl Runtime {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The headers of the answer.
+    pub(crate) fn into_headers(self) -> HeaderMap {
+        let seen = self.seen.into_inner();
+        let seen = seen.unwrap_or_else(PoisonError::into_inner);
+        seen.answer.map(|(_, headers)| headers).unwrap_or_default()
+    }
+
     /// What really happened when a raw method failed with `error`.
     pub(crate) fn into_error(self, error: progenitor_client::Error<()>) -> Error {
         use progenitor_client::Error as Raw;
@@ -117,9 +124,10 @@ impl ClientHooks<Runtime> for raw::Client {
         headers.extend(runtime.headers.clone());
         let sending = runtime.client.send(request, &runtime.call);
         Ok(match sending.await {
-            Ok(response) => {
-                let answer = (response.status(), response.headers().clone());
-                runtime.seen().answer = Some(answer);
+            Ok(mut response) => {
+                // Kept for the answer or its error: progenitor would make a copy.
+                let headers = std::mem::take(response.headers_mut());
+                runtime.seen().answer = Some((response.status(), headers));
                 response
             }
             Err(error) => {

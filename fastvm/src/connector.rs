@@ -98,8 +98,8 @@ impl Wire {
             (sending.await, None)
         } else {
             let taken = connections.lane()?;
-            let opening = taken.opened().await;
-            let sending = handover::send(&taken.lane.http, *request, limit, opening);
+            let opens = taken.opened().await;
+            let sending = handover::send(&taken.lane.http, *request, limit, opens);
             (sending.await, Some(taken))
         };
         match handover {

@@ -15,7 +15,8 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use reqwest::{Client, Request, Response};
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
+
+use crate::network::Lane;
 
 const WAITING: u8 = 0;
 const TAKEN: u8 = 1;
@@ -29,12 +30,12 @@ pub(crate) enum Handover {
 }
 
 /// Sends a request that has to be handed over within `limit`; its answer may take as long as it likes.
-/// `taken` is cancelled when it was.
+/// Then `lane` is opened.
 pub(crate) fn send(
     client: &Client,
     mut request: Request,
     limit: Duration,
-    taken: Option<CancellationToken>,
+    lane: Option<Arc<Lane>>,
 ) -> impl Future<Output = Handover> + Send + use<> {
     let state = Arc::new(AtomicU8::new(WAITING));
     if let Some(body) = request.body_mut().take() {
@@ -42,7 +43,7 @@ pub(crate) fn send(
             body,
             state: state.clone(),
             is_taken: false,
-            taken,
+            lane,
         };
         *request.body_mut() = Some(reqwest::Body::wrap(body));
     } else {
@@ -70,7 +71,7 @@ struct Watched {
     body: reqwest::Body,
     state: Arc<AtomicU8>,
     is_taken: bool,
-    taken: Option<CancellationToken>,
+    lane: Option<Arc<Lane>>,
 }
 
 impl Body for Watched {
@@ -86,8 +87,8 @@ impl Body for Watched {
                 return Poll::Ready(Some(Err("the request was withdrawn".into())));
             }
             self.is_taken = true;
-            if let Some(taken) = self.taken.take() {
-                taken.cancel();
+            if let Some(lane) = self.lane.take() {
+                lane.open();
             }
         }
         let frame = Pin::new(&mut self.body).poll_frame(context);
@@ -114,7 +115,7 @@ mod tests {
             body: "all of it".into(),
             state: state.clone(),
             is_taken: false,
-            taken: None,
+            lane: None,
         }
     }
 

@@ -9,7 +9,7 @@ use http::HeaderValue;
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Proxy, Url};
 use rustls::ClientConfig;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio::sync::Semaphore;
 
 use crate::client::config;
 use crate::tls;
@@ -83,7 +83,7 @@ pub(crate) struct Connections {
     /// For streams and storage: HTTP/1.1, a connection each, so that one nobody reads holds up
     /// nothing else.
     pub(crate) streams: reqwest::Client,
-    lanes: Mutex<Vec<Lane>>,
+    lanes: Mutex<Vec<Arc<Lane>>>,
     plan: Plan,
     #[cfg(feature = "blocking")]
     blocking: std::sync::OnceLock<Box<Connections>>,
@@ -92,34 +92,45 @@ pub(crate) struct Connections {
 /// The way of a command, which has no time limit. HTTP/2 sends all requests over one connection, and a
 /// server takes no more than so many at a time over each: beyond that, a command would wait for the
 /// end of another. So commands beyond [`MOST_IN_A_LANE`] get another HTTP client.
-#[derive(Clone)]
 pub(crate) struct Lane {
     pub(crate) http: reqwest::Client,
-    /// Cancelled when the first command has its connection, or is over. Those after it wait until
-    /// then: a hundred at once would open a hundred connections to find that one serves them all.
-    is_open: CancellationToken,
-    /// As many of it are there as commands are under way.
-    users: Arc<()>,
+    /// Closed when the first command has its connection, or is over. Those after it wait until then: a
+    /// hundred at once would open a hundred connections to find that one serves them all.
+    gate: Semaphore,
+}
+
+impl Lane {
+    /// Lets all commands through.
+    pub(crate) fn open(&self) {
+        self.gate.close();
+    }
 }
 
 /// A lane that is taken by a command, until this is dropped.
 pub(crate) struct Taken {
-    pub(crate) lane: Lane,
-    /// Of the first command.
-    opens: Option<DropGuard>,
+    pub(crate) lane: Arc<Lane>,
+    is_first: bool,
 }
 
 impl Taken {
-    /// Waits until the lane can lead this command, and gives what to cancel when it opens the lane.
-    pub(crate) async fn opened(&self) -> Option<CancellationToken> {
-        let is_open = &self.lane.is_open;
-        if self.opens.is_some() {
-            return Some(is_open.clone());
+    /// Waits until the lane can lead this command, and gives what to open when a connection has it.
+    pub(crate) async fn opened(&self) -> Option<Arc<Lane>> {
+        if self.is_first {
+            return Some(self.lane.clone());
         }
-        if !is_open.is_cancelled() {
-            is_open.cancelled().await;
+        if !self.lane.gate.is_closed() {
+            // There is nothing to acquire: it fails when the gate is closed.
+            let _ = self.lane.gate.acquire().await;
         }
         None
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if self.is_first {
+            self.lane.open();
+        }
     }
 }
 
@@ -146,29 +157,27 @@ impl Connections {
     /// The way for a command, taken until it is dropped.
     pub(crate) fn lane(&self) -> Result<Taken> {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        // Each is held by this list, and by the commands that are under way on it.
         let free = lanes
             .iter()
-            .find(|lane| Arc::strong_count(&lane.users) <= MOST_IN_A_LANE);
+            .find(|lane| Arc::strong_count(lane) <= MOST_IN_A_LANE);
         if let Some(lane) = free {
-            return Ok(Taken {
-                lane: lane.clone(),
-                opens: None,
-            });
+            let (lane, is_first) = (lane.clone(), false);
+            return Ok(Taken { lane, is_first });
         }
-        let lane = Lane {
+        let lane = Arc::new(Lane {
             http: self.plan.commands()?,
-            is_open: CancellationToken::new(),
-            users: Arc::default(),
-        };
+            gate: Semaphore::new(0),
+        });
         lanes.push(lane.clone());
-        let opens = Some(lane.is_open.clone().drop_guard());
-        Ok(Taken { lane, opens })
+        let is_first = true;
+        Ok(Taken { lane, is_first })
     }
 
     /// Leads no other command over a lane, which has not taken one in time.
-    pub(crate) fn close(&self, lane: &Lane) {
+    pub(crate) fn close(&self, lane: &Arc<Lane>) {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        lanes.retain(|other| !Arc::ptr_eq(&other.users, &lane.users));
+        lanes.retain(|other| !Arc::ptr_eq(other, lane));
     }
 
     /// Within what time a connection takes a request, if ever one does.

@@ -10,12 +10,12 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(30);
 
 /// How much of the time waited so far the next pause takes: what is ready is noticed late by half of
 /// that, a fraction of the wait, and a long wait costs few questions.
-const PAUSE_SHARE: f64 = 0.165;
+const PAUSE_SHARE: f64 = 0.15;
 
 /// All waits for a state of the service's are tuned alike.
 macro_rules! wait_setters {
     () => {
-        /// The longest pause between two polls; 2 s by default. The first pauses are shorter: they
+        /// The longest pause between two polls; 2.5 s by default. The first pauses are shorter: they
         /// start near 30 ms and grow with the time waited.
         pub fn poll_interval(mut self, interval: std::time::Duration) -> Self {
             self.wait.poll_interval = interval;
@@ -63,7 +63,7 @@ pub(crate) struct Wait {
 impl Default for Wait {
     fn default() -> Self {
         Self {
-            poll_interval: Duration::from_secs(2),
+            poll_interval: Duration::from_millis(2500),
             timeout: Duration::from_secs(300),
             setter: "wait_timeout",
         }

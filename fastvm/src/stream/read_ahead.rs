@@ -38,8 +38,8 @@ pub(super) struct ReadAhead {
 }
 
 impl ReadAhead {
-    /// Sends what asks for a stream. Gives the status and headers of the answer, and what reads it;
-    /// neither is there any more when that is dropped.
+    /// Asks for a stream. Gives the status and headers of the answer, which may be awaited as long as
+    /// there is what it gives besides: the reading of the body.
     pub(super) fn start(
         asking: impl Future<Output = Result<ResponseValue<ByteStream>>> + Send + 'static,
     ) -> (impl Future<Output = Result<ResponseValue<()>>> + Send, Self) {

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use super::{Caller, Done, Meter, memory};
 use crate::Report;
 
-/// How many calls a client makes before it is measured, so that its connection is there.
+/// How many calls each task of a client makes before it is measured, so that its connection is there.
 const WARM_UP: usize = 20;
 
 pub(super) async fn run<C: Caller>(work: String, parameters: Vec<String>) -> Done<Report> {
@@ -50,7 +50,7 @@ async fn first<C: Caller>() -> Done<Report> {
 async fn runs<C: Caller>(vm: &str, count: usize, at_once: usize) -> Done<Report> {
     let caller = C::new()?;
     let each = (count / at_once).max(1);
-    spread_out(&caller, "run", at_once, WARM_UP.div_ceil(at_once)).await?;
+    spread_out(&caller, "run", at_once, WARM_UP).await?;
     let meter = Meter::start();
     spread_out(&caller, vm, at_once, each).await?;
     Ok(meter.stop(each * at_once))
