@@ -45,6 +45,12 @@ struct Seen {
     answer: Option<(StatusCode, HeaderMap)>,
 }
 
+impl Seen {
+    fn of(seen: Mutex<Self>) -> Self {
+        seen.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Runtime {
     pub(crate) fn new(client: Client, call: CallInfo, headers: HeaderMap) -> Self {
         Self {
@@ -61,18 +67,14 @@ impl Runtime {
 
     /// The headers of the answer.
     pub(crate) fn into_headers(self) -> HeaderMap {
-        let seen = self.seen.into_inner();
-        let seen = seen.unwrap_or_else(PoisonError::into_inner);
-        seen.answer.map(|(_, headers)| headers).unwrap_or_default()
+        let answer = Seen::of(self.seen).answer;
+        answer.map(|(_, headers)| headers).unwrap_or_default()
     }
 
     /// What really happened when a raw method failed with `error`.
     pub(crate) fn into_error(self, error: progenitor_client::Error<()>) -> Error {
         use progenitor_client::Error as Raw;
-        let seen = self
-            .seen
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner);
+        let seen = Seen::of(self.seen);
         if let Some(error) = seen.error {
             return error;
         }

@@ -133,6 +133,7 @@ struct Heard {
 }
 
 impl Heard {
+    /// After so long without an answer, a close may have come that was not seen.
     const RECENT: Duration = Duration::from_millis(1);
 
     fn new() -> Self {

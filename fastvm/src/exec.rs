@@ -11,6 +11,9 @@ use fastvm_api::{Client, Error, ErrorKind, Pending, ResponseValue, Result};
 use crate::connector::Connector;
 use crate::idle::watched;
 
+/// How long after the end of a command's own time its answer may take, where that is bounded.
+pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+
 /// How much of stderr's end an error shows.
 pub(crate) const STDERR_TAIL: usize = 400;
 
@@ -193,8 +196,7 @@ impl Run {
 
     /// Runs it, and gives the output with the status and headers of the answer.
     pub async fn send(self) -> Result<ResponseValue<Output>> {
-        let vm_id = self.vm_id.clone();
-        let answer = self.exchange().await?;
+        let (answer, vm_id) = self.exchange().await?;
         let (status, headers) = (answer.status(), answer.headers().clone());
         let output = Output {
             answer: answer.into_inner(),
@@ -203,12 +205,14 @@ impl Run {
         Ok(ResponseValue::new(output, status, headers))
     }
 
-    async fn exchange(self) -> Result<ResponseValue<ExecVmResponse>> {
+    /// The answer, and the VM that it is from.
+    async fn exchange(self) -> Result<(ResponseValue<ExecVmResponse>, String)> {
         if let Some(problem) = self.problem {
             return Err(problem.with_vm_id(self.vm_id));
         }
         let sending = pin!(self.request.send());
-        watched(&self.api, &self.vm_id, self.idle_check, sending).await
+        let answer = watched(&self.api, &self.vm_id, self.idle_check, sending).await?;
+        Ok((answer, self.vm_id))
     }
 }
 
@@ -218,8 +222,8 @@ impl IntoFuture for Run {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let vm_id = self.vm_id.clone();
-            let answer = self.exchange().await?.into_inner();
+            let (answer, vm_id) = self.exchange().await?;
+            let answer = answer.into_inner();
             Ok(Output { answer, vm_id })
         })
     }

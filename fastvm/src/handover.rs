@@ -6,8 +6,7 @@
 //! nobody asked for has provably not left as a whole, and no server can act on it.
 
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,9 +17,12 @@ use tokio::time::timeout;
 
 use crate::network::Lane;
 
-const WAITING: u8 = 0;
-const TAKEN: u8 = 1;
-const WITHDRAWN: u8 = 2;
+/// What is decided of a request, once, by whoever is first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fate {
+    Taken,
+    Withdrawn,
+}
 
 /// What became of a request.
 pub(crate) enum Handover {
@@ -29,48 +31,40 @@ pub(crate) enum Handover {
     Withdrawn,
 }
 
-/// Sends a request that has to be handed over within `limit`; its answer may take as long as it likes.
-/// Then `lane` is opened.
+/// Sends a request that has to be handed over within `limit`, which opens `lane`; its answer may take as
+/// long as it likes.
 pub(crate) fn send(
     client: &Client,
     mut request: Request,
     limit: Duration,
     lane: Option<Arc<Lane>>,
 ) -> impl Future<Output = Handover> + Send + use<> {
-    let state = Arc::new(AtomicU8::new(WAITING));
-    if let Some(body) = request.body_mut().take() {
-        let body = Watched {
-            body,
-            state: state.clone(),
-            is_taken: false,
-            lane,
-        };
-        *request.body_mut() = Some(reqwest::Body::wrap(body));
-    } else {
-        state.store(TAKEN, Ordering::Relaxed);
+    let fate = Arc::new(OnceLock::new());
+    match request.body_mut().take() {
+        Some(body) => {
+            let fate = fate.clone();
+            let body = Watched { body, fate, lane };
+            *request.body_mut() = Some(reqwest::Body::wrap(body));
+        }
+        // Nothing tells.
+        None => _ = fate.set(Fate::Taken),
     }
     let mut sending = client.execute(request);
     async move {
         match timeout(limit, &mut sending).await {
             Ok(answer) => Handover::Done(answer),
-            Err(_) if decide(&state, WITHDRAWN) => Handover::Withdrawn,
-            Err(_) => Handover::Done(sending.await),
+            Err(_) => match fate.get_or_init(|| Fate::Withdrawn) {
+                Fate::Taken => Handover::Done(sending.await),
+                Fate::Withdrawn => Handover::Withdrawn,
+            },
         }
     }
-}
-
-/// The first to decide has decided.
-fn decide(state: &AtomicU8, as_what: u8) -> bool {
-    state
-        .compare_exchange(WAITING, as_what, Ordering::AcqRel, Ordering::Acquire)
-        .is_ok()
 }
 
 /// A body that notes when a connection asks for it.
 struct Watched {
     body: reqwest::Body,
-    state: Arc<AtomicU8>,
-    is_taken: bool,
+    fate: Arc<OnceLock<Fate>>,
     lane: Option<Arc<Lane>>,
 }
 
@@ -82,14 +76,11 @@ impl Body for Watched {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        if !self.is_taken {
-            if !decide(&self.state, TAKEN) {
-                return Poll::Ready(Some(Err("the request was withdrawn".into())));
-            }
-            self.is_taken = true;
-            if let Some(lane) = self.lane.take() {
-                lane.open();
-            }
+        if *self.fate.get_or_init(|| Fate::Taken) == Fate::Withdrawn {
+            return Poll::Ready(Some(Err("the request was withdrawn".into())));
+        }
+        if let Some(lane) = self.lane.take() {
+            lane.open();
         }
         let frame = Pin::new(&mut self.body).poll_frame(context);
         frame.map_err(Into::into)
@@ -110,27 +101,26 @@ mod tests {
 
     use super::*;
 
-    fn watched(state: &Arc<AtomicU8>) -> Watched {
+    fn watched(fate: &Arc<OnceLock<Fate>>) -> Watched {
         Watched {
             body: "all of it".into(),
-            state: state.clone(),
-            is_taken: false,
+            fate: fate.clone(),
             lane: None,
         }
     }
 
     #[tokio::test]
     async fn what_was_taken_cannot_be_withdrawn_and_what_was_withdrawn_is_not_sent() {
-        let state = Arc::new(AtomicU8::new(WAITING));
-        let mut body = watched(&state);
+        let fate = Arc::default();
+        let mut body = watched(&fate);
         let frame = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
         let data = frame.unwrap().unwrap().into_data().unwrap();
         assert_eq!(data, "all of it");
-        assert!(!decide(&state, WITHDRAWN));
+        assert!(fate.set(Fate::Withdrawn).is_err());
 
-        let state = Arc::new(AtomicU8::new(WAITING));
-        let mut body = watched(&state);
-        assert!(decide(&state, WITHDRAWN));
+        let fate = Arc::default();
+        let mut body = watched(&fate);
+        assert!(fate.set(Fate::Withdrawn).is_ok());
         let frame = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
         assert!(frame.unwrap().is_err());
     }

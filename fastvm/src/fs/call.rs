@@ -8,13 +8,11 @@ use tokio::time::timeout;
 use super::failure::failed;
 use super::path::RemotePath;
 use super::script::PRELUDE;
+use crate::exec::ANSWER_WITHIN;
 use crate::stream::{Stream, StreamOutput};
 
 /// How long a script may take.
 const TIMEOUT: Duration = Duration::from_secs(600);
-
-/// How long after that its end may take to be known.
-const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
 const NO_ANSWER: &str = "the command's time is up, and the service does not say how it ended";
 

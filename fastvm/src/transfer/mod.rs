@@ -29,7 +29,7 @@ use fastvm_api::{CallInfo, CallOptions, Client, Error, ErrorKind, Operation, Res
 use reqwest::{Request, Response};
 
 use crate::connector::Connector;
-use crate::exec::{CommandLine, Run, STDERR_TAIL, tail};
+use crate::exec::{ANSWER_WITHIN, CommandLine, Run, STDERR_TAIL, tail};
 
 use attempts::Attempts;
 use progress::Listener;
@@ -129,9 +129,6 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long a step in the VM may take unless the caller says.
 const STEP_TIMEOUT: Duration = Duration::from_secs(600);
-
-/// How long after the end of a step's time its answer may take.
-const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
 /// Both kinds of transfer are tuned alike.
 macro_rules! transfer_setters {

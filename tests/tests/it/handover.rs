@@ -9,8 +9,9 @@ use fastvm::{Client, ErrorKind, Outcome};
 use h2::Reason;
 use h2::server::{Builder, SendResponse};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
-const ANSWER: &str = r#"{"exitCode":0,"stdout":"","stderr":"","timedOut":false,"durationMs":1,"stdoutTruncated":false,"stderrTruncated":false}"#;
+use crate::calls::OUTPUT;
 
 /// What is done with a request that arrived.
 #[derive(Clone, Copy)]
@@ -24,7 +25,7 @@ enum Act {
 /// A server of HTTP/2 alone, and the commands that arrived at it.
 struct Server {
     url: String,
-    commands: Arc<Mutex<Vec<String>>>,
+    commands: watch::Receiver<Vec<String>>,
 }
 
 impl Server {
@@ -34,8 +35,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let acts = Arc::new(Mutex::new(acts.into_iter().collect::<VecDeque<_>>()));
-        let commands = Arc::new(Mutex::new(Vec::new()));
-        let seen = commands.clone();
+        let (seen, commands) = watch::channel(Vec::new());
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
                 tokio::spawn(serve(socket, at_a_time, acts.clone(), seen.clone()));
@@ -52,7 +52,7 @@ impl Server {
     }
 
     fn arrived(&self, command: &str) -> usize {
-        let commands = self.commands.lock().unwrap();
+        let commands = self.commands.borrow();
         commands
             .iter()
             .filter(|body| body.contains(command))
@@ -64,7 +64,7 @@ async fn serve(
     socket: TcpStream,
     at_a_time: u32,
     acts: Arc<Mutex<VecDeque<Act>>>,
-    commands: Arc<Mutex<Vec<String>>>,
+    commands: watch::Sender<Vec<String>>,
 ) {
     let mut builder = Builder::new();
     builder.max_concurrent_streams(at_a_time);
@@ -75,7 +75,7 @@ async fn serve(
         match act {
             Act::Refuse => answer.send_reset(Reason::REFUSED_STREAM),
             Act::Hold => {
-                commands.lock().unwrap().push("held".to_owned());
+                commands.send_modify(|commands| commands.push("held".to_owned()));
                 held.push(answer);
             }
             Act::Answer => {
@@ -88,17 +88,17 @@ async fn serve(
 async fn respond(
     mut body: h2::RecvStream,
     mut answer: SendResponse<Bytes>,
-    commands: Arc<Mutex<Vec<String>>>,
+    commands: watch::Sender<Vec<String>>,
 ) {
     let mut command = Vec::new();
     while let Some(Ok(piece)) = body.data().await {
         command.extend_from_slice(&piece);
     }
     let command = String::from_utf8(command).unwrap();
-    commands.lock().unwrap().push(command);
+    commands.send_modify(|commands| commands.push(command));
     let head = http::Response::new(());
     let mut body = answer.send_response(head, false).unwrap();
-    body.send_data(ANSWER.into(), true).unwrap();
+    body.send_data(OUTPUT.into(), true).unwrap();
 }
 
 #[tokio::test]
@@ -121,9 +121,9 @@ async fn a_command_that_no_connection_takes_goes_over_another() {
     let server = Server::start(1, [Act::Hold]).await;
     let vms = server.client().vms();
     let held = tokio::spawn(vms.run("v", ["long"]).into_future());
-    while server.arrived("held") == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let mut commands = server.commands.clone();
+    let has_held = |commands: &Vec<String>| commands.contains(&"held".to_owned());
+    commands.wait_for(has_held).await.unwrap();
     let start = Instant::now();
     vms.run("v", ["short"]).await.unwrap();
     assert!(start.elapsed() > Duration::from_secs(5));

@@ -12,6 +12,8 @@ use fastvm_api::{CallInfo, Operation, operations};
 use fastvm_local::Fault;
 use fastvm_tests::{Reply, Stub, World, client};
 
+use crate::calls::OUTPUT;
+
 /// Longer than a command that only counts takes.
 pub(crate) const SHORT: Duration = Duration::from_millis(300);
 
@@ -149,8 +151,6 @@ async fn every_operation_that_meets_a_503_is_sent_thrice_if_it_may_be_repeated_a
 
 // Connections that are kept open between calls, and closed by the server.
 
-const ANSWER: &str = r#"{"exitCode":0,"stdout":"","stderr":"","timedOut":false,"durationMs":1,"stdoutTruncated":false,"stderrTruncated":false}"#;
-
 /// Reads a request with a length, and gives its body. `None` if the client has closed.
 fn read_request(socket: &mut TcpStream) -> Option<String> {
     let mut bytes = Vec::new();
@@ -174,10 +174,10 @@ fn read_request(socket: &mut TcpStream) -> Option<String> {
 }
 
 fn answer(socket: &mut TcpStream) -> bool {
-    let length = ANSWER.len();
+    let length = OUTPUT.len();
     let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
     socket
-        .write_all([head.as_bytes(), ANSWER.as_bytes()].concat().as_slice())
+        .write_all([head.as_bytes(), OUTPUT.as_bytes()].concat().as_slice())
         .is_ok()
 }
 
