@@ -32,8 +32,8 @@ pub(crate) fn report<const N: usize>(figures: [(&str, f64); N]) -> Report {
 pub(crate) const KEY: &str = "FASTVM_API_KEY";
 pub(crate) const URL: &str = "FASTVM_BASE_URL";
 
-/// Where the server's certificate is, if it has one. This name is curl's.
-pub(crate) const CERTIFICATE: &str = "CURL_CA_BUNDLE";
+/// Where a client finds the server's certificate, if it has one.
+pub(crate) const CERTIFICATE: &str = "SPEED_CERTIFICATE";
 
 fn main() -> ExitCode {
     match run() {
@@ -49,9 +49,9 @@ fn run() -> Result<ExitCode, Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match &words[..] {
-        ["serve"] => {
-            let certificate = std::env::var_os(CERTIFICATE);
-            stub::run(std::env::var(KEY)?, certificate.as_deref().map(Path::new))?;
+        ["serve", new_certificate @ ..] => {
+            let new_certificate = new_certificate.first().map(Path::new);
+            stub::run(std::env::var(KEY)?, new_certificate)?;
         }
         ["client", who, task, work, parameters @ ..] => {
             let report = client::run(who, task, work, parameters)?;

@@ -197,6 +197,7 @@ impl Bench {
         command.env(KEY, &self.key).env(URL, &server.url);
         if let Some(certificate) = &server.certificate {
             command.env(CERTIFICATE, certificate);
+            command.env("CURL_CA_BUNDLE", certificate);
         }
         Ok(())
     }
@@ -277,10 +278,7 @@ struct Server {
 impl Server {
     fn start(program: &Path, key: &str, certificate: Option<&Path>) -> Result<Self, Failure> {
         let mut command = Command::new(program);
-        command.arg("serve").env(KEY, key).env_remove(CERTIFICATE);
-        if let Some(path) = certificate {
-            command.env(CERTIFICATE, path);
-        }
+        command.arg("serve").args(certificate).env(KEY, key);
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -7,6 +7,7 @@ mod http2;
 mod routes;
 mod vms;
 
+use std::fs::File;
 use std::io::{BufRead, Write};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -67,7 +68,8 @@ fn base_url(address: SocketAddr, is_tls: bool) -> String {
 /// Its certificate goes to this file.
 fn acceptor(certificate: &Path) -> Result<TlsAcceptor, Failure> {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
-    std::fs::write(certificate, made.cert.pem())?;
+    // Whatever a path leads to, a file of somebody else is left alone.
+    File::create_new(certificate)?.write_all(made.cert.pem().as_bytes())?;
     let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?
