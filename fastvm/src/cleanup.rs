@@ -6,6 +6,7 @@ use fastvm_api::{CallOptions, Client, Error, ErrorKind, Outcome, Result};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
+use crate::exec::Run;
 use crate::rescue::Rescue;
 
 /// How long a deletion is tried.
@@ -13,6 +14,9 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 /// How long an attempt may take.
 const ATTEMPT_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long the removal of files may take in the VM, which ends it then.
+const REMOVAL_LIMIT: Duration = Duration::from_secs(30);
 
 /// The pauses between two attempts: the first, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -27,6 +31,8 @@ pub(crate) enum Leftover {
     Snapshot(String),
     /// The import of this id, and the snapshot that it makes: it is cancelled.
     Import(String),
+    /// What a transfer has put into a VM under temporary names.
+    Staged { vm_id: String, paths: Vec<String> },
 }
 
 impl Leftover {
@@ -35,14 +41,30 @@ impl Leftover {
             Self::Vm(_) => "VM",
             Self::Snapshot(_) => "snapshot",
             Self::Import(_) => "snapshot import",
+            Self::Staged { .. } => "temporary files in the VM",
         }
     }
 
     /// The error with the id, if it is of a VM.
     fn named_in(&self, error: Error) -> Error {
         match self {
-            Self::Vm(id) => error.with_vm_id(id),
+            Self::Vm(id) | Self::Staged { vm_id: id, .. } => error.with_vm_id(id),
             Self::Snapshot(_) | Self::Import(_) => error,
+        }
+    }
+
+    /// Whether another attempt can end otherwise. A conflict passes when the VM has left the state
+    /// that it is in; of one that runs no commands, nobody knows when it will.
+    fn may_pass(&self, error: &Error) -> bool {
+        match self {
+            Self::Staged { .. } if error.is_conflict() => false,
+            _ if error.kind() == ErrorKind::Command => false,
+            _ => {
+                error.is_conflict()
+                    || error.is_rate_limited()
+                    || error.is_connect()
+                    || error.outcome() == Outcome::Unknown
+            }
         }
     }
 }
@@ -112,7 +134,10 @@ impl Drop for DeleteOnDrop {
 }
 
 /// Deletes it, on a thread if the runtime ends before that.
-fn delete_in_any_case(api: Client, leftover: Leftover) -> impl Future<Output = Result<()>> + Send {
+pub(crate) fn delete_in_any_case(
+    api: Client,
+    leftover: Leftover,
+) -> impl Future<Output = Result<()>> + Send {
     let work = leftover.clone();
     let rescue = Rescue::new(&api, |api| delete(api, work));
     async move {
@@ -122,8 +147,7 @@ fn delete_in_any_case(api: Client, leftover: Leftover) -> impl Future<Output = R
     }
 }
 
-/// Deletes a VM or snapshot, trying again for as long as that can help. What is gone already is
-/// deleted.
+/// Deletes it, trying again for as long as that can help. What is gone already is deleted.
 pub(crate) async fn delete(api: Client, leftover: Leftover) -> Result<()> {
     let start = Instant::now();
     let mut pause = FIRST_PAUSE;
@@ -135,7 +159,7 @@ pub(crate) async fn delete(api: Client, leftover: Leftover) -> Result<()> {
             Err(error) => error.with_attempts(attempts),
         };
         let wait = error.retry_after().unwrap_or(pause);
-        if !may_pass(&error) || start.elapsed() + wait >= LIMIT {
+        if !leftover.may_pass(&error) || start.elapsed() + wait >= LIMIT {
             return Err(error);
         }
         tokio::time::sleep(wait).await;
@@ -151,6 +175,7 @@ async fn attempt(api: &Client, leftover: &Leftover) -> Result<()> {
         Leftover::Vm(id) => api.vms().delete(id).call_options(options).await,
         Leftover::Snapshot(id) => api.snapshots().delete(id).call_options(options).await,
         Leftover::Import(id) => return cancel(api, id, options).await,
+        Leftover::Staged { vm_id, paths } => return remove(api, vm_id, paths).await,
     };
     match answer {
         Ok(answer) if answer.deleted => Ok(()),
@@ -180,11 +205,15 @@ async fn cancel(api: &Client, id: &str, options: CallOptions) -> Result<()> {
     }
 }
 
-/// Whether another attempt can end otherwise. A conflict passes when the VM has left the state
-/// that it is in.
-fn may_pass(error: &Error) -> bool {
-    error.is_conflict()
-        || error.is_rate_limited()
-        || error.is_connect()
-        || error.outcome() == Outcome::Unknown
+/// Removes files in a VM. Those of a VM that is gone have gone with it.
+async fn remove(api: &Client, vm_id: &str, paths: &[String]) -> Result<()> {
+    let words = ["rm", "-rf", "--"].map(str::to_owned);
+    let command: Vec<String> = words.into_iter().chain(paths.iter().cloned()).collect();
+    let run = Run::new(api, vm_id.to_owned(), command.into()).timeout(REMOVAL_LIMIT);
+    // An answer that does not come in time is not waited for.
+    match run.request_timeout(2 * REMOVAL_LIMIT).await {
+        Ok(output) => output.ensure_success().map(drop),
+        Err(error) if error.is_not_found() => Ok(()),
+        Err(error) => Err(error),
+    }
 }

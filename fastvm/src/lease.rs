@@ -31,9 +31,12 @@ const LONGEST_RETRY: Duration = Duration::from_secs(5);
 /// # What is left behind
 ///
 /// - After [`close`](Self::close), nothing, or its error says so.
-/// - After a drop, the end of the runtime, a killed client or a lost network, the service deletes the
-///   VM when the time of the lease is over: nobody has to be there for it.
-/// - The TTL stands still while the VM is paused. A VM that is paused without a client stays paused.
+/// - After a drop, early returns and panics included, the VM is deleted in the background, as by a
+///   [`VmGuard`](crate::VmGuard). That leaves a VM alone which has lost its TTL to somebody else.
+/// - After a killed client or a lost network, the service deletes the VM when the time of the lease is
+///   over: nobody has to be there for it.
+/// - The TTL stands still while the VM is paused, and ends with a VM that stops or fails. Such a VM
+///   stays if there is no client.
 ///
 /// A lease is no shorter than what the client may be out of reach for: 30 s and more are sensible.
 ///
@@ -56,20 +59,13 @@ const LONGEST_RETRY: Duration = Duration::from_secs(5);
 #[must_use = "without this value nothing keeps the VM alive"]
 pub struct Lease {
     vm: Vm,
-    lost: Arc<SetOnce<Error>>,
     heartbeat: Heartbeat,
 }
 
 impl Lease {
     fn new(vm: Vm, terms: Terms) -> Self {
-        let lost = Arc::new(SetOnce::new());
-        let beating = beat(vm.client().clone(), vm.id.clone(), terms, Arc::clone(&lost));
-        let heartbeat = Heartbeat(tokio::spawn(beating.in_current_span()));
-        Self {
-            vm,
-            lost,
-            heartbeat,
-        }
+        let heartbeat = Heartbeat::start(&vm, terms);
+        Self { vm, heartbeat }
     }
 
     /// Waits until the lease is lost, and answers why; for ever if it is kept.
@@ -77,12 +73,12 @@ impl Lease {
     /// It is lost when the VM is gone or has its TTL no more, when the service refuses the heartbeat,
     /// and when none got through for the time of the lease. It does not come back.
     pub async fn lost(&self) -> &Error {
-        self.lost.wait().await
+        &self.heartbeat.lost.wait().await.error
     }
 
     /// Whether the lease is lost: see [`lost`](Self::lost).
     pub fn is_lost(&self) -> bool {
-        self.lost.initialized()
+        self.heartbeat.lost.initialized()
     }
 
     /// Ends the lease and deletes the VM now, like [`VmGuard::close`](crate::VmGuard::close).
@@ -90,11 +86,11 @@ impl Lease {
     /// # Errors
     ///
     /// What the last attempt failed with. The TTL deletes the VM then.
-    pub async fn close(self) -> Result<()> {
-        self.heartbeat.stop();
-        DeleteOnDrop::new(self.vm.client(), &self.vm.id)
-            .delete()
-            .await
+    pub async fn close(mut self) -> Result<()> {
+        match self.heartbeat.deletion.take() {
+            Some(deletion) => deletion.delete().await,
+            None => Ok(()),
+        }
     }
 
     /// Ends the lease and leaves the VM, without a TTL. Sends `PATCH /v1/vms/{id}`.
@@ -102,9 +98,9 @@ impl Lease {
     /// # Errors
     ///
     /// If the TTL could not be taken away: it deletes the VM when its time is over.
-    pub async fn keep(self) -> Result<Vm> {
+    pub async fn keep(mut self) -> Result<Vm> {
+        self.heartbeat.leave();
         let vm = self.vm.update().ttl(Patch::Clear).await?;
-        self.heartbeat.stop();
         match vm.ttl {
             None => Ok(vm),
             Some(_) => {
@@ -123,19 +119,47 @@ impl Deref for Lease {
     }
 }
 
-/// The task that keeps a lease; it ends with this value.
+/// The task that keeps a lease. It ends with this value, and the VM does, too.
 #[derive(Debug)]
-struct Heartbeat(JoinHandle<()>);
+struct Heartbeat {
+    task: JoinHandle<()>,
+    lost: Arc<SetOnce<Loss>>,
+    deletion: Option<DeleteOnDrop>,
+}
+
+/// How a lease was lost.
+#[derive(Debug)]
+struct Loss {
+    error: Error,
+    /// The VM lives on without a TTL: somebody has decided that.
+    is_taken_over: bool,
+}
 
 impl Heartbeat {
-    fn stop(&self) {
-        self.0.abort();
+    fn start(vm: &Vm, terms: Terms) -> Self {
+        let lost = Arc::new(SetOnce::new());
+        let beating = beat(vm.client().clone(), vm.id.clone(), terms, Arc::clone(&lost));
+        Self {
+            task: tokio::spawn(beating.in_current_span()),
+            lost,
+            deletion: Some(DeleteOnDrop::new(vm.client(), &vm.id)),
+        }
+    }
+
+    /// Deletes nothing in the end.
+    fn leave(&mut self) {
+        if let Some(deletion) = self.deletion.take() {
+            deletion.disarm();
+        }
     }
 }
 
 impl Drop for Heartbeat {
     fn drop(&mut self) {
-        self.stop();
+        self.task.abort();
+        if self.lost.get().is_some_and(|loss| loss.is_taken_over) {
+            self.leave();
+        }
     }
 }
 
@@ -236,7 +260,7 @@ impl Terms {
 
 /// Refreshes the TTL until the lease is lost. The first beat is due at once: the wait for the VM may
 /// have taken a part of the time.
-async fn beat(api: Client, id: String, terms: Terms, lost: Arc<SetOnce<Error>>) {
+async fn beat(api: Client, id: String, terms: Terms, lost: Arc<SetOnce<Loss>>) {
     let pause = terms.beat();
     let mut kept_until = Instant::now() + terms.length;
     loop {
@@ -254,7 +278,7 @@ async fn beat(api: Client, id: String, terms: Terms, lost: Arc<SetOnce<Error>>) 
         let retry = (pause / 4).min(LONGEST_RETRY);
         if is_final(&error) || Instant::now() + retry >= kept_until {
             // Set once: this is the only place, and it returns.
-            let _ = lost.set(error_of_loss(&id, error));
+            let _ = lost.set(loss(&api, &id, error).await);
             return;
         }
         tokio::time::sleep(retry).await;
@@ -267,17 +291,32 @@ fn is_final(error: &Error) -> bool {
     error.outcome() == Outcome::Rejected && !error.is_rate_limited()
 }
 
-fn error_of_loss(id: &str, cause: Error) -> Error {
-    let message = match (cause.is_not_found(), cause.is_conflict()) {
-        (true, _) => "the lease is lost: the VM was deleted",
-        (_, true) => "the lease is lost: the VM has no TTL any more, so nothing deletes it",
-        _ => {
+/// Why the lease is lost, from what the last heartbeat failed with.
+async fn loss(api: &Client, id: &str, cause: Error) -> Loss {
+    let found = match cause.is_conflict() {
+        true => api.vms().retrieve(id).await.ok(),
+        false => None,
+    };
+    let is_taken_over = found.as_ref().is_some_and(|vm| vm.ttl.is_none());
+    let message = match &found {
+        _ if cause.is_not_found() => "the lease is lost: the VM was deleted",
+        _ if is_taken_over => {
+            "the lease is lost: the VM has no TTL any more, so nothing deletes it"
+        }
+        Some(_) => "the lease is lost: the VM does not run any more, so its TTL does not, either",
+        None => {
             "the lease is lost: no heartbeat gets through, so the VM is deleted when its TTL is over"
         }
     };
-    Error::new(ErrorKind::Gone, message)
-        .with_vm_id(id)
-        .with_source(cause)
+    let error = Error::new(ErrorKind::Gone, message).with_vm_id(id);
+    let error = match found {
+        Some(vm) => error.with_vm_status(vm.status),
+        None => error,
+    };
+    Loss {
+        error: error.with_source(cause),
+        is_taken_over,
+    }
 }
 
 #[cfg(test)]

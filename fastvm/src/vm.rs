@@ -68,8 +68,8 @@ impl Vm {
         VmGuard::new(self)
     }
 
-    /// Ties the VM to the life of this client: it is deleted when the heartbeat of the lease stays
-    /// out for this long, be it that the client was killed.
+    /// Ties the VM to the life of this client: it is deleted when the lease is closed or dropped, and
+    /// when its heartbeat stays out for this long, be it that the client was killed.
     ///
     /// Sets a TTL that deletes the VM, in place of the one it has, of whole seconds (rounded up, from
     /// 1 s to a year). Sends `PATCH /v1/vms/{id}`; then `POST /v1/vms/{id}/ttl/refresh` at every third

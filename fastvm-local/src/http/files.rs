@@ -12,6 +12,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use fastvm_api::types::{FetchFileRequest, FilePresignResponse, PresignFileRequest, VmStatus};
 use http::{Method, StatusCode};
 use http_body_util::BodyExt;
+use tokio::select;
 use tokio::sync::mpsc;
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
@@ -80,17 +81,19 @@ async fn fetch(
     let object = object.map_err(|_| ApiError::bad_request("url: not a URL"))?;
     let sandbox = exec::running(&machine)?;
 
-    // It goes on to its end even if the client goes away.
+    // It goes on to its end, or to that of the VM, even if the client goes away.
     let (events, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
         let begin = Instant::now();
         let loading = load(&app, object, &sandbox, &request.path);
-        let loaded = timeout(limit, loading).await;
-        if sandbox.is_alive() {
-            let ended = ended(loaded, begin.elapsed());
-            // Nobody may listen any more.
-            let _ = events.send(Event::Exit(ended)).await;
-        }
+        let loaded = select! {
+            biased;
+            () = sandbox.ended() => return,
+            loaded = timeout(limit, loading) => loaded,
+        };
+        let ended = ended(loaded, begin.elapsed());
+        // Nobody may listen any more.
+        let _ = events.send(Event::Exit(ended)).await;
     });
     exec::collected(receiver).await
 }

@@ -12,7 +12,7 @@ use crate::exec::ANSWER_WITHIN;
 use crate::stream::{Stream, StreamOutput};
 
 /// How long a script may take.
-const TIMEOUT: Duration = Duration::from_secs(600);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(600);
 
 const NO_ANSWER: &str = "the command's time is up, and the service does not say how it ended";
 

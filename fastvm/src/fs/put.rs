@@ -2,6 +2,7 @@
 
 use fastvm_api::Result;
 
+use super::call::TIMEOUT;
 use super::path::RemotePath;
 use super::{Call, Fs, SMALL};
 use crate::transfer::{Staging, Upload, temporary_name};
@@ -56,7 +57,7 @@ impl Put {
         upload
             .await
             .map_err(|error| error.with_path(self.path.to_string_lossy()))?;
-        let mut staging = Staging::new(api, vm_id, vec![staged.clone()]);
+        let mut staging = Staging::new(api, vm_id, vec![staged.clone()], TIMEOUT);
         let result = staging.step(self.call(&staged, "").done()).await;
         staging.settle(result).await
     }

@@ -7,18 +7,19 @@ use fastvm_api::{Client, Error, ErrorKind, Outcome, Result};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
 use tracing::Instrument;
 
-use super::attempts::Attempts;
-use crate::exec::Run;
+use crate::cleanup::{Leftover, delete, delete_in_any_case};
 
-/// How long the removal may take, and how long a failed transfer waits for it.
+/// How long a failed transfer waits for the removal.
 const REMOVAL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a step under way is waited for before what it has written so far is removed.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// When a VM that gave no answer is looked at again.
+/// When a VM that gave no answer is looked at again; and once more, when the step has been for so
+/// long past its own time limit.
 const SECOND_LOOK: Duration = Duration::from_secs(5);
 
 /// Paths in a VM that are removed unless the transfer says that they are gone. Dropped in the
@@ -26,7 +27,8 @@ const SECOND_LOOK: Duration = Duration::from_secs(5);
 /// the latest.
 pub(crate) struct Staging {
     remains: Option<Remains>,
-    running: Option<JoinHandle<()>>,
+    /// The step, which tells whether nobody knows how far it is.
+    running: Option<JoinHandle<bool>>,
     /// The drop may happen on a thread that knows no runtime.
     runtime: Option<Handle>,
 }
@@ -34,16 +36,18 @@ pub(crate) struct Staging {
 #[derive(Clone)]
 struct Remains {
     api: Client,
-    vm_id: String,
-    paths: Vec<String>,
+    what: Leftover,
+    /// How long a step may go on in the VM.
+    step_limit: Duration,
 }
 
 impl Staging {
-    pub(crate) fn new(api: &Client, vm_id: &str, paths: Vec<String>) -> Self {
+    pub(crate) fn new(api: &Client, vm_id: &str, paths: Vec<String>, step_limit: Duration) -> Self {
+        let vm_id = vm_id.to_owned();
         let remains = Remains {
             api: api.clone(),
-            vm_id: vm_id.to_owned(),
-            paths,
+            what: Leftover::Staged { vm_id, paths },
+            step_limit,
         };
         Self {
             remains: Some(remains),
@@ -59,8 +63,11 @@ impl Staging {
     ) -> Result<T> {
         let (sender, receiver) = oneshot::channel();
         let step = async move {
+            let done = work.await;
+            let is_unanswered = done.as_ref().is_err_and(is_unanswered);
             // Nobody waits if the transfer was dropped.
-            let _ = sender.send(work.await);
+            let _ = sender.send(done);
+            is_unanswered
         };
         self.running = Some(tokio::spawn(step.in_current_span()));
         let lost = |_| Error::new(ErrorKind::Transfer, "a step in the VM was lost");
@@ -73,18 +80,13 @@ impl Staging {
             return result;
         };
         if is_unanswered(error) {
-            // The step may be about to begin: what it makes after the removal goes a little later.
-            let remains = remains.clone();
-            let later = async move {
-                tokio::time::sleep(SECOND_LOOK).await;
-                remains.remove().await;
-            };
-            tokio::spawn(later.in_current_span());
+            tokio::spawn(remains.clone().remove_later().in_current_span());
         }
         // In a task, so that a caller who goes now does not stop it.
-        let removal = tokio::spawn(remains.remove().in_current_span());
+        let removal = delete_in_any_case(remains.api, remains.what);
+        let removal = tokio::spawn(removal.in_current_span());
         // The failure itself is what the caller has to know.
-        let _ = tokio::time::timeout(REMOVAL_TIMEOUT, removal).await;
+        let _ = timeout(REMOVAL_TIMEOUT, removal).await;
         result
     }
 }
@@ -101,37 +103,45 @@ impl Drop for Staging {
         };
         let running = self.running.take();
         if let Some(runtime) = self.runtime.take() {
-            let removal = async move {
-                if let Some(mut running) = running
-                    && tokio::time::timeout(GRACE, &mut running).await.is_err()
-                {
-                    remains.clone().remove().await;
-                    let _ = running.await;
-                }
-                remains.remove().await;
-            };
-            runtime.spawn(removal.in_current_span());
+            runtime.spawn(remains.remove_after(running).in_current_span());
         }
     }
 }
 
 impl Remains {
-    /// Best effort, but it does no harm twice, so passing faults are ridden out.
-    async fn remove(self) {
-        let mut command = ["rm", "-rf", "--"].map(str::to_owned).to_vec();
-        command.extend(self.paths);
-        let mut attempts = Attempts::new(&self.api, None);
-        loop {
-            let run = Run::new(&self.api, self.vm_id.clone(), command.clone().into());
-            let run = run.timeout(REMOVAL_TIMEOUT);
-            // The VM ends it in time; an answer that does not come is not waited for.
-            match run.request_timeout(2 * REMOVAL_TIMEOUT).await {
-                Ok(_) => return,
-                Err(error) => {
-                    if attempts.after(error).await.is_err() {
-                        return;
+    /// Nobody is left to be told of a failure.
+    fn remove(&self) -> impl Future<Output = ()> + Send + use<> {
+        let removal = delete_in_any_case(self.api.clone(), self.what.clone());
+        async move { drop(removal.await) }
+    }
+
+    /// A step whose answer is lost may be about to begin, or go on for as long as it may: what it
+    /// makes after the removal goes a little later.
+    async fn remove_later(self) {
+        for pause in [SECOND_LOOK, self.step_limit] {
+            sleep(pause).await;
+            let _ = delete(self.api.clone(), self.what.clone()).await;
+        }
+    }
+
+    /// When the step has ended, and before that if it takes long.
+    fn remove_after(self, running: Option<JoinHandle<bool>>) -> impl Future<Output = ()> + Send {
+        let last = self.remove();
+        async move {
+            let mut is_unanswered = false;
+            if let Some(mut running) = running {
+                let ended = match timeout(GRACE, &mut running).await {
+                    Ok(ended) => ended,
+                    Err(_) => {
+                        self.remove().await;
+                        running.await
                     }
-                }
+                };
+                is_unanswered = ended.unwrap_or(true);
+            }
+            last.await;
+            if is_unanswered {
+                self.remove_later().await;
             }
         }
     }

@@ -329,7 +329,7 @@ impl Job {
     async fn rename(&self, stored: &Stored, mode: Option<u32>) -> Result<()> {
         let staged = format!("{}/{}", parent_of(&self.remote), temporary_name());
         let mode = format!("{:o}", mode.unwrap_or(stored.mode));
-        let mut staging = Staging::new(&self.api, &self.vm_id, vec![staged.clone()]);
+        let mut staging = self.staging(vec![staged.clone()]);
         let result = self
             .place(
                 &mut staging,
@@ -355,8 +355,7 @@ impl Job {
             None => "-xf",
         };
         let mode = format!("{:o}", stored.mode);
-        let paths = vec![staged.clone(), beside.clone()];
-        let mut staging = Staging::new(&self.api, &self.vm_id, paths);
+        let mut staging = self.staging(vec![staged.clone(), beside.clone()]);
         let result = self
             .place(
                 &mut staging,
@@ -367,6 +366,15 @@ impl Job {
             )
             .await;
         staging.settle(result).await
+    }
+
+    fn staging(&self, paths: Vec<String>) -> Staging {
+        let longest_step = self.options.exec.max(self.fetch_limit());
+        Staging::new(&self.api, &self.vm_id, paths, longest_step)
+    }
+
+    fn fetch_limit(&self) -> Duration {
+        Duration::from_secs(self.fetch_timeout.unsigned_abs())
     }
 
     /// Has the VM fetch what is stored, and run the script on it.
@@ -427,13 +435,12 @@ impl Job {
     fn fetch_once(&self, stored: &Stored, path: &str) -> Pending<ExecVmResponse> {
         let (api, vm_id) = (self.api.clone(), self.vm_id.clone());
         let idle_check = self.options.idle_check;
-        let limit = Duration::from_secs(self.fetch_timeout.unsigned_abs());
         let mut fetch = api
             .vms()
             .files()
             .fetch(&vm_id, &stored.urls.download_url, path)
             .timeout_sec(self.fetch_timeout)
-            .call_options(self.options.step_calls(limit))
+            .call_options(self.options.step_calls(self.fetch_limit()))
             .into_future();
         Box::pin(async move { watched(&api, &vm_id, idle_check, fetch.as_mut()).await })
     }

@@ -14,7 +14,7 @@ const SHORT: Duration = Duration::from_secs(1);
 const LONG: Duration = Duration::from_secs(60);
 
 #[tokio::test]
-async fn a_lease_keeps_the_vm_alive_and_its_end_lets_it_go() {
+async fn a_lease_keeps_the_vm_alive() {
     let world = World::start().await;
     let beats = count(&world, "refreshVmTtl");
     let vm = world.client.vms().launch("c1m2").await.unwrap();
@@ -24,6 +24,21 @@ async fn a_lease_keeps_the_vm_alive_and_its_end_lets_it_go() {
     eventually(async || world.server.faults().fired(beats) > 5).await;
     assert_eq!(vms(&world).await, 1);
     assert!(!lease.is_lost());
+}
+
+#[tokio::test]
+async fn a_lease_that_is_dropped_takes_the_vm_with_it_be_it_one_that_has_died() {
+    let world = World::start().await;
+    let launch = || world.client.vms().launch("c1m2").lease(LONG);
+    drop(launch().await.unwrap());
+    vms_are(&world, 0).await;
+
+    // The TTL ends with the VM's life.
+    let lease = launch().await.unwrap();
+    let death = Fault::vm_dies_after(0).on("execVm").times(1);
+    world.server.faults().add(death).unwrap();
+    lease.run("true").await.unwrap_err();
+    assert_eq!(lease.retrieve().await.unwrap().status, "stopped");
     drop(lease);
     vms_are(&world, 0).await;
 }
@@ -103,7 +118,21 @@ async fn a_lease_is_lost_with_its_vm_or_its_ttl() {
     let lease = vms.launch("c1m2").lease(SHORT).await.unwrap();
     lease.update().ttl(None).await.unwrap();
     assert!(lease.lost().await.to_string().contains("no TTL"));
+    let vm = lease.clone();
+    // It is somebody else's now.
+    drop(lease);
+    let deletions = count(&world, "deleteVm");
+    assert!(vm.run("true").await.unwrap().is_success());
+    assert_eq!(world.server.faults().fired(deletions), 0);
+
+    let lease = vm.lease(SHORT).await.unwrap();
+    let death = Fault::vm_dies_after(0).on("execVm").times(1);
+    world.server.faults().add(death).unwrap();
+    lease.run("true").await.unwrap_err();
+    let error = lease.lost().await;
+    assert_eq!(error.vm_status().unwrap(), &"stopped", "{error:?}");
     lease.close().await.unwrap();
+    assert_eq!(world.client.vms().list().await.unwrap().len(), 0);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 //! that the limits are those that users get. What a silent network does is in `bad_network`.
 
 use std::fmt;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fastvm::{Client, ErrorKind, Sending, Transport};
@@ -218,6 +219,35 @@ async fn what_a_failed_upload_has_staged_is_removed_for_half_a_minute_at_most() 
     let error = client.upload_bytes("vm-1", "data", "/x").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Transfer, "{error:?}");
     took(begin, Duration::ZERO, 31 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_step_makes_whose_answer_is_lost_is_removed_when_its_time_is_over_at_the_latest() {
+    let urls = r#"{"uploadUrl":"http://store.test/put","downloadUrl":"http://store.test/get","expiresInSec":900,"maxUploadBytes":1000000}"#;
+    let begin = Instant::now();
+    let removals = Arc::new(Mutex::new(Vec::new()));
+    let client = client({
+        let removals = removals.clone();
+        move |line, body| match line {
+            line if line.ends_with("/presign") => This(200, urls.to_owned()),
+            line if line.ends_with("/fetch") => This(502, String::new()),
+            "PUT /put" => This(200, String::new()),
+            "GET /v1/vms/vm-1" => This(200, VM.to_owned()),
+            _ if body["command"][0] == "rm" => {
+                removals.lock().unwrap().push(begin.elapsed().as_secs());
+                This(200, OUTPUT.to_owned())
+            }
+            _ => Nothing,
+        }
+    });
+    let upload = client.upload_bytes("vm-1", "data", "/x");
+    let upload = upload.exec_timeout(MINUTE).fetch_timeout(3 * MINUTE);
+    let error = upload.await.unwrap_err();
+    assert_eq!(error.status().map(|status| status.as_u16()), Some(502));
+    took(begin, Duration::ZERO, SECOND);
+    assert_eq!(*removals.lock().unwrap(), [0]);
+    tokio::time::sleep(10 * MINUTE).await;
+    assert_eq!(*removals.lock().unwrap(), [0, 5, 5 + 180]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -604,9 +604,9 @@ async fn what_is_staged_is_removed_when_a_step_fails() {
     for (operation, fault) in [
         ("fetchFileToVm", Fault::status(500).times(1)),
         ("fetchFileToVm", Fault::cut_after_work().times(1)),
-        // What puts it in place, then the first try to remove it.
+        // What puts it in place, then a try to remove it, or more of them than a call has.
         ("execVm", Fault::status(503).times(2)),
-        ("execVm", Fault::cut().times(2)),
+        ("execVm", Fault::cut().times(4)),
     ] {
         for local in [folder.path(), &file] {
             let fetches = counted(&world, "fetchFileToVm");
