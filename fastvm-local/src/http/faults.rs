@@ -96,6 +96,17 @@ async fn remove(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<R
     Ok(json(StatusCode::OK, &json!({ "deleted": true })))
 }
 
+/// Ready when the client goes in the middle of its body. While one waits to be read, the HTTP library
+/// does not notice; behind the end of the body it does.
+async fn broken_off(mut body: Body) {
+    while let Some(frame) = body.frame().await {
+        if frame.is_err() {
+            return;
+        }
+    }
+    std::future::pending().await
+}
+
 /// Lets the faults of an operation happen to a request.
 pub(super) async fn apply(
     State((app, operation)): State<(Arc<App>, &'static str)>,
@@ -126,7 +137,10 @@ pub(super) async fn apply(
             instead(answer)
         }
         Some(Effect::Stall) => {
-            app.faults.stopped().await;
+            select! {
+                () = app.faults.stopped() => {}
+                () = broken_off(request.into_body()) => {}
+            }
             cut()
         }
         Some(Effect::Cut) => cut(),

@@ -10,6 +10,8 @@ use nix::unistd::Pid;
 use reqwest::Method;
 use reqwest::header::ACCEPT;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 use crate::support::*;
 
@@ -120,6 +122,31 @@ async fn a_stall_lasts_until_the_client_goes_or_the_server_stops() {
         begin.elapsed() < Duration::from_millis(900),
         "not waited for"
     );
+}
+
+#[test]
+fn a_stalled_upload_is_let_go_when_its_client_is() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let tasks = || runtime.metrics().num_alive_tasks();
+    let api = runtime.block_on(Api::start());
+    let before = tasks();
+    runtime.block_on(async {
+        let faults = api.server.faults();
+        faults.add(Fault::stall().on("createVolume")).unwrap();
+        let mut socket = TcpStream::connect(api.server.address()).await.unwrap();
+        let key = api.server.api_key();
+        let head = format!(
+            "POST /v1/volumes HTTP/1.1\r\nhost: a\r\nx-api-key: {key}\r\ncontent-length: 100000000\r\n\r\n"
+        );
+        socket.write_all(head.as_bytes()).await.unwrap();
+        // More than anybody reads ahead.
+        socket.write_all(&vec![0; 1_000_000]).await.unwrap();
+        eventually!("it stalls", faults.list()[0].fired == 1);
+        assert!(tasks() > before);
+        socket.set_zero_linger().unwrap();
+        drop(socket);
+        eventually!("it is let go", tasks() == before);
+    });
 }
 
 #[tokio::test]

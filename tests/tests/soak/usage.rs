@@ -10,7 +10,7 @@ use crate::names;
 
 pub(crate) struct Usage {
     tasks: usize,
-    descriptors: usize,
+    descriptors: Vec<String>,
     threads: u64,
     children: usize,
     mounts: usize,
@@ -21,7 +21,7 @@ impl Usage {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
         Self {
             tasks: server_side.metrics().num_alive_tasks(),
-            descriptors: names(Path::new("/proc/self/fd")).len(),
+            descriptors: descriptors(),
             threads: status("Threads:"),
             children: children(),
             mounts: mounts.lines().count(),
@@ -30,7 +30,7 @@ impl Usage {
 
     pub(crate) fn is_within(&self, other: &Self) -> bool {
         self.tasks <= other.tasks
-            && self.descriptors <= other.descriptors
+            && self.descriptors.len() <= other.descriptors.len()
             && self.threads <= other.threads
             && self.children <= other.children
             && self.mounts <= other.mounts
@@ -41,8 +41,13 @@ impl fmt::Display for Usage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} tasks of the server, {} descriptors, {} threads, {} child processes, {} mounts",
-            self.tasks, self.descriptors, self.threads, self.children, self.mounts
+            "{} tasks of the server, {} threads, {} child processes, {} mounts, {} descriptors: {}",
+            self.tasks,
+            self.threads,
+            self.children,
+            self.mounts,
+            self.descriptors.len(),
+            self.descriptors.join(" ")
         )
     }
 }
@@ -60,6 +65,14 @@ fn status(key: &str) -> u64 {
         .unwrap()
         .parse()
         .unwrap()
+}
+
+/// What each descriptor leads to.
+fn descriptors() -> Vec<String> {
+    let folder = Path::new("/proc/self/fd");
+    let target = |name| fs::read_link(folder.join(name)).ok();
+    let targets = names(folder).into_iter().filter_map(target);
+    targets.map(|path| path.display().to_string()).collect()
 }
 
 /// Those of all threads, also what has ended and is not reaped.
