@@ -175,7 +175,11 @@ impl CallOptions {
         self.max_retries
     }
 
-    fn header_map(&self, operation: &'static Operation) -> Result<HeaderMap> {
+    /// The headers to be added, if there are any.
+    fn header_map(&self, operation: &'static Operation) -> Result<Option<Box<HeaderMap>>> {
+        if self.headers.is_empty() {
+            return Ok(None);
+        }
         let mut map = HeaderMap::with_capacity(self.headers.len());
         for (name, value) in &self.headers {
             let refuse = |what: &str| {
@@ -190,7 +194,7 @@ impl CallOptions {
             value.set_sensitive(true);
             map.append(parsed, value);
         }
-        Ok(map)
+        Ok(Some(Box::new(map)))
     }
 }
 

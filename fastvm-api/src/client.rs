@@ -63,7 +63,7 @@ impl Client {
             let response = sending.await?;
             match response.status().is_success() {
                 true => Ok(response),
-                false => Err(Error::from_response(response, call).await),
+                false => Err(Box::pin(Error::from_response(response, call)).await),
             }
         }
     }

@@ -10,8 +10,9 @@ use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 
 use http::HeaderMap;
-use progenitor_client::{ClientHooks, OperationInfo};
+use progenitor_client::{ClientHooks, OperationInfo, ResponseValue};
 use reqwest::{Request, Response, StatusCode};
+use serde::de::DeserializeOwned;
 
 use crate::generated::raw;
 use crate::{CallInfo, Client, Error, ErrorKind, Result};
@@ -34,7 +35,7 @@ pub trait Transport: Any + Debug + Send + Sync {
 pub(crate) struct Runtime {
     client: Client,
     call: CallInfo,
-    headers: HeaderMap,
+    headers: Option<Box<HeaderMap>>,
     seen: Mutex<Seen>,
 }
 
@@ -52,7 +53,7 @@ impl Seen {
 }
 
 impl Runtime {
-    pub(crate) fn new(client: Client, call: CallInfo, headers: HeaderMap) -> Self {
+    pub(crate) fn new(client: Client, call: CallInfo, headers: Option<Box<HeaderMap>>) -> Self {
         Self {
             client,
             call,
@@ -116,27 +117,54 @@ fn without_value(message: &str) -> String {
     message.to_owned()
 }
 
+/// The body of an answer, read as progenitor's `from_response` does, but by a future of a few words: it
+/// is a part of that of each call.
+pub(crate) fn read<T: DeserializeOwned>(
+    response: Response,
+) -> impl Future<Output = std::result::Result<ResponseValue<T>, progenitor_client::Error<()>>> + Send {
+    use progenitor_client::Error as Raw;
+    let status = response.status();
+    let body = Box::pin(response.bytes());
+    async move {
+        let body = body.await.map_err(Raw::ResponseBodyError)?;
+        match serde_json::from_slice(&body) {
+            // `exec` has taken the headers.
+            Ok(value) => Ok(ResponseValue::new(value, status, HeaderMap::new())),
+            Err(source) => Err(Raw::InvalidResponsePayload(body, source)),
+        }
+    }
+}
+
 impl ClientHooks<Runtime> for raw::Client {
-    async fn exec(&self, mut request: Request, _info: &OperationInfo) -> reqwest::Result<Response> {
+    // Not `async`: the future would hold the request, too.
+    fn exec(
+        &self,
+        mut request: Request,
+        _info: &OperationInfo,
+    ) -> impl Future<Output = reqwest::Result<Response>> {
         let runtime = &self.inner;
         let headers = request.headers_mut();
         if let Some(accept) = runtime.call.operation().accept {
             headers.insert(http::header::ACCEPT, http::HeaderValue::from_static(accept));
         }
-        headers.extend(runtime.headers.clone());
+        if let Some(added) = &runtime.headers {
+            headers.extend(HeaderMap::clone(added));
+        }
         let sending = runtime.client.send(request, &runtime.call);
-        Ok(match sending.await {
-            Ok(mut response) => {
-                // Kept for the answer or its error: progenitor would make a copy.
-                let headers = std::mem::take(response.headers_mut());
-                runtime.seen().answer = Some((response.status(), headers));
-                response
-            }
-            Err(error) => {
-                runtime.seen().error = Some(error);
-                http::Response::new("").into()
-            }
-        })
+        async move {
+            Ok(match sending.await {
+                Ok(mut response) => {
+                    // Kept for the answer or its error: progenitor would make a copy.
+                    let headers = std::mem::take(response.headers_mut());
+                    runtime.seen().answer = Some((response.status(), headers));
+                    response
+                }
+                Err(error) => {
+                    runtime.seen().error = Some(error);
+                    http::Response::new("").into()
+                }
+            })
+        }
     }
 
     async fn post<E>(

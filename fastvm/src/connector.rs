@@ -310,7 +310,7 @@ impl Connector {
                 }
                 Ok(response) => match id {
                     Some(id) if is_gone(operation, &response) => return deleted(&id, response),
-                    _ => Error::from_response(response, call).await,
+                    _ => Box::pin(Error::from_response(response, call)).await,
                 },
                 Err(error) => error.with_call(call),
             };
@@ -363,18 +363,10 @@ impl Connector {
         }
         let (response, _taken) = self.wire.send(request, call).await?;
         self.heard.note();
-        if !call.operation().is_streamed {
-            return buffered(response).await;
-        }
-        if response.status().is_success() {
-            return Ok(response);
-        }
-        let (status, url) = (response.status(), response.url().clone());
-        let headers = response.headers().clone();
-        match tokio::time::timeout(ERROR_BODY_TIMEOUT, buffered(response)).await {
-            Ok(Ok(response)) => Ok(response),
-            // The status is known: it is not lost for a body that does not come.
-            _ => assemble(status, url, headers, Bytes::new()),
+        match call.operation().is_streamed {
+            false => buffered(response).await,
+            true if response.status().is_success() => Ok(response),
+            true => Box::pin(buffered_or_cut(response)).await,
         }
     }
 }
@@ -393,11 +385,23 @@ impl fmt::Debug for Connector {
     }
 }
 
-async fn buffered(mut response: Response) -> Result<Response> {
+/// The answer with its whole body. The future is small: it is a part of that of each call.
+fn buffered(mut response: Response) -> impl Future<Output = Result<Response>> + Send {
     let (status, url) = (response.status(), response.url().clone());
     let headers = std::mem::take(response.headers_mut());
-    let body = response.bytes().await.map_err(broken)?;
-    assemble(status, url, headers, body)
+    let body = Box::pin(response.bytes());
+    async move { assemble(status, url, headers, body.await.map_err(broken)?) }
+}
+
+/// An error answer, with its body if that comes. The status is known: it is not lost for a body that
+/// does not.
+async fn buffered_or_cut(response: Response) -> Result<Response> {
+    let (status, url) = (response.status(), response.url().clone());
+    let headers = response.headers().clone();
+    match tokio::time::timeout(ERROR_BODY_TIMEOUT, buffered(response)).await {
+        Ok(Ok(response)) => Ok(response),
+        _ => assemble(status, url, headers, Bytes::new()),
+    }
 }
 
 /// An answer whose body is there. The URL is one that is at hand: without it, reqwest would parse one.

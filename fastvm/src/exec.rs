@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::ops::Deref;
-use std::pin::pin;
 use std::time::Duration;
 
 use fastvm_api::types::ExecVmResponse;
@@ -196,23 +195,39 @@ impl Run {
 
     /// Runs it, and gives the output with the status and headers of the answer.
     pub async fn send(self) -> Result<ResponseValue<Output>> {
-        let (answer, vm_id) = self.exchange().await?;
-        let (status, headers) = (answer.status(), answer.headers().clone());
-        let output = Output {
-            answer: answer.into_inner(),
-            vm_id,
-        };
-        Ok(ResponseValue::new(output, status, headers))
+        let exchange = self.exchange(|answer, vm_id| {
+            let (status, headers) = (answer.status(), answer.headers().clone());
+            let output = Output {
+                answer: answer.into_inner(),
+                vm_id,
+            };
+            ResponseValue::new(output, status, headers)
+        });
+        exchange.await
     }
 
-    /// The answer, and the VM that it is from.
-    async fn exchange(self) -> Result<(ResponseValue<ExecVmResponse>, String)> {
-        if let Some(problem) = self.problem {
-            return Err(problem.with_vm_id(self.vm_id));
+    /// What `of` makes of the answer and of the VM that it is from.
+    fn exchange<T>(
+        self,
+        of: impl FnOnce(ResponseValue<ExecVmResponse>, String) -> T + Send,
+    ) -> impl Future<Output = Result<T>> + Send {
+        let Self {
+            api,
+            request,
+            vm_id,
+            idle_check,
+            problem,
+        } = self;
+        // Handed over here, and in a piece of its own: allocators take long for a large one.
+        let sending = match problem {
+            Some(problem) => Err(problem),
+            None => Ok(Box::pin(request.send())),
+        };
+        async move {
+            let mut sending = sending.map_err(|problem| problem.with_vm_id(&vm_id))?;
+            let answer = watched(&api, &vm_id, idle_check, sending.as_mut()).await?;
+            Ok(of(answer, vm_id))
         }
-        let sending = pin!(self.request.send());
-        let answer = watched(&self.api, &self.vm_id, self.idle_check, sending).await?;
-        Ok((answer, self.vm_id))
     }
 }
 
@@ -221,11 +236,10 @@ impl IntoFuture for Run {
     type IntoFuture = Pending<Output>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move {
-            let (answer, vm_id) = self.exchange().await?;
-            let answer = answer.into_inner();
-            Ok(Output { answer, vm_id })
-        })
+        Box::pin(self.exchange(|answer, vm_id| Output {
+            answer: answer.into_inner(),
+            vm_id,
+        }))
     }
 }
 

@@ -107,25 +107,33 @@ pub(crate) async fn watched<T>(
     // Most work is done before the first question is due: all it costs is a timer.
     let result = match timeout(first, &mut work).await {
         Ok(result) => result,
-        Err(_) => {
-            let mut watch = Watch::new(api, vm_id, first);
-            watch.state = State::Asking(question(api, vm_id));
-            poll_fn(|context| {
-                if let Poll::Ready(result) = work.as_mut().poll(context) {
-                    return Poll::Ready(result);
-                }
-                watch.poll_gone(context).map(Err)
-            })
-            .await
-        }
+        Err(_) => Box::pin(watched_on(api, vm_id, first, work)).await,
     };
     match result {
         Err(error) if error.kind() == ErrorKind::Connection => {
-            let error = explained(api.clone(), vm_id.to_owned(), error).await;
+            let error = Box::pin(explained(api.clone(), vm_id.to_owned(), error)).await;
             Err(error.with_vm_id(vm_id))
         }
         result => result,
     }
+}
+
+/// After the first silence.
+async fn watched_on<T>(
+    api: &Client,
+    vm_id: &str,
+    first: Duration,
+    mut work: Pin<&mut (impl Future<Output = Result<T>> + ?Sized)>,
+) -> Result<T> {
+    let mut watch = Watch::new(api, vm_id, first);
+    watch.state = State::Asking(question(api, vm_id));
+    poll_fn(|context| {
+        if let Poll::Ready(result) = work.as_mut().poll(context) {
+            return Poll::Ready(result);
+        }
+        watch.poll_gone(context).map(Err)
+    })
+    .await
 }
 
 /// What broke off failed with: more than `error` knows, if the VM is gone.

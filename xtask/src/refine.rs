@@ -144,6 +144,7 @@ fn keep_raw_client(rest: Vec<Item>, refined: &mut Refined) {
                     {
                         method.attrs.clear();
                         drop_version_header(&mut method);
+                        trim_exchange(&mut method);
                         refined.methods.push(method);
                     }
                 }
@@ -167,6 +168,30 @@ fn drop_version_header(method: &mut syn::ImplItemFn) {
     if uses.filter(|one| mentions(one, "header_map")).count() == 2 {
         statements.retain(|statement| !mentions(statement, "let mut header_map"));
         DropHeaderMap.visit_block_mut(&mut method.block);
+    }
+}
+
+/// Keeps the future small: what a method holds while it waits is a part of each call. `pre` does nothing
+/// here, but holds the request; progenitor's `from_response` holds the response twice.
+fn trim_exchange(method: &mut syn::ImplItemFn) {
+    let calls_pre = |statement: &syn::Stmt| {
+        let text = statement.to_token_stream().to_string();
+        text.starts_with("self . pre (")
+    };
+    let statements = &mut method.block.stmts;
+    statements.retain(|statement| !calls_pre(statement));
+    ReadByHooks.visit_block_mut(&mut method.block);
+}
+
+/// `ResponseValue::from_response` → `crate::hooks::read`
+struct ReadByHooks;
+
+impl VisitMut for ReadByHooks {
+    fn visit_expr_path_mut(&mut self, expression: &mut syn::ExprPath) {
+        let path = expression.path.to_token_stream().to_string();
+        if path == "ResponseValue :: from_response" {
+            expression.path = syn::parse_quote!(crate::hooks::read);
+        }
     }
 }
 

@@ -61,10 +61,15 @@ impl Retrieve {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<types::OrgQuotaUsage>> {
-        let exchange = self.call.begin(&operations::GET_ORG_QUOTAS, &[])?;
-        let answer = exchange.raw.get_org_quotas().await;
-        exchange.finish(answer)
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(
+        self,
+    ) -> impl Future<Output = Result<ResponseValue<types::OrgQuotaUsage>>> + Send {
+        async move {
+            let exchange = self.call.begin(&operations::GET_ORG_QUOTAS, &[])?;
+            let answer = exchange.raw.get_org_quotas().await;
+            exchange.finish(answer)
+        }
     }
 }
 

@@ -53,12 +53,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "list_vms",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -81,12 +80,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "launch_vm",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -108,12 +106,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "get_vm",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -135,12 +132,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "delete_vm",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -164,12 +160,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "update_vm",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -193,12 +188,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "pause_vm",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -222,12 +216,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "resume_vm",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -251,12 +244,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "refresh_vm_ttl",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -280,12 +272,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "create_console_token",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -311,12 +302,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "exec_vm",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -342,12 +332,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "set_vm_firewall",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -373,12 +362,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "patch_vm_firewall",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -402,12 +390,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "list_services",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -433,12 +420,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "register_service",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -466,12 +452,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "update_service",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -490,7 +475,6 @@ impl Client {
         let info = OperationInfo {
             operation_id: "delete_service",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
@@ -521,12 +505,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "presign_file",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -552,12 +535,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "fetch_file_to_vm",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -583,12 +565,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "attach_volume",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -614,12 +595,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "detach_volume",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -640,12 +620,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "list_volumes",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -668,12 +647,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "create_volume",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -697,12 +675,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "get_volume",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -726,12 +703,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "delete_volume",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -757,12 +733,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "update_volume",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -786,12 +761,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "list_volume_attachments",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -815,12 +789,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "list_bucket_mounts",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -846,12 +819,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "attach_bucket_mount",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -877,12 +849,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "get_bucket_mount",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -901,7 +872,6 @@ impl Client {
         let info = OperationInfo {
             operation_id: "delete_bucket_mount",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
@@ -934,12 +904,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "rotate_bucket_mount",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -960,12 +929,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "list_ssh_keys",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -988,12 +956,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "add_ssh_key",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -1017,12 +984,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "delete_ssh_key",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -1045,12 +1011,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "list_snapshots",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -1073,12 +1038,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "create_snapshot",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -1102,12 +1066,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "get_snapshot",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -1131,12 +1094,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "delete_snapshot",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -1162,12 +1124,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "update_snapshot",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -1188,12 +1149,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "list_snapshot_imports",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -1216,12 +1176,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "create_snapshot_import",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -1244,12 +1203,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "presign_snapshot_import_context",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -1273,12 +1231,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "get_snapshot_import",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -1302,12 +1259,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "delete_snapshot_import",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -1332,12 +1288,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "cancel_snapshot_import",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -1358,12 +1313,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "get_org_quotas",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -1384,12 +1338,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "get_pricing",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -1410,12 +1363,11 @@ impl Client {
         let info = OperationInfo {
             operation_id: "get_health",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
         match response.status().as_u16() {
-            200..=299 => ResponseValue::from_response(response).await,
+            200..=299 => crate::hooks::read(response).await,
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
@@ -1433,7 +1385,6 @@ impl Client {
         let info = OperationInfo {
             operation_id: "exec_vm_stream",
         };
-        self.pre(&mut request, &info).await?;
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;

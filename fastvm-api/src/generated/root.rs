@@ -85,10 +85,15 @@ impl Health {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<types::HealthResponse>> {
-        let exchange = self.call.begin(&operations::GET_HEALTH, &[])?;
-        let answer = exchange.raw.get_health().await;
-        exchange.finish(answer)
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(
+        self,
+    ) -> impl Future<Output = Result<ResponseValue<types::HealthResponse>>> + Send {
+        async move {
+            let exchange = self.call.begin(&operations::GET_HEALTH, &[])?;
+            let answer = exchange.raw.get_health().await;
+            exchange.finish(answer)
+        }
     }
 }
 

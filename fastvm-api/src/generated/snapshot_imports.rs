@@ -183,12 +183,17 @@ impl List {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(
         self,
-    ) -> Result<ResponseValue<Vec<types::SnapshotImportResponse>>> {
-        let exchange = self.call.begin(&operations::LIST_SNAPSHOT_IMPORTS, &[])?;
-        let answer = exchange.raw.list_snapshot_imports().await;
-        exchange.finish(answer)
+    ) -> impl Future<
+        Output = Result<ResponseValue<Vec<types::SnapshotImportResponse>>>,
+    > + Send {
+        async move {
+            let exchange = self.call.begin(&operations::LIST_SNAPSHOT_IMPORTS, &[])?;
+            let answer = exchange.raw.list_snapshot_imports().await;
+            exchange.finish(answer)
+        }
     }
 }
 
@@ -246,10 +251,17 @@ impl Create {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<types::SnapshotImportResponse>> {
-        let exchange = self.call.begin(&operations::CREATE_SNAPSHOT_IMPORT, &[])?;
-        let answer = exchange.raw.create_snapshot_import(&self.body).await;
-        exchange.finish(answer)
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(
+        self,
+    ) -> impl Future<
+        Output = Result<ResponseValue<types::SnapshotImportResponse>>,
+    > + Send {
+        async move {
+            let exchange = self.call.begin(&operations::CREATE_SNAPSHOT_IMPORT, &[])?;
+            let answer = exchange.raw.create_snapshot_import(&self.body).await;
+            exchange.finish(answer)
+        }
     }
 }
 
@@ -294,12 +306,19 @@ impl PresignContext {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<types::ContextPresignResponse>> {
-        let exchange = self
-            .call
-            .begin(&operations::PRESIGN_SNAPSHOT_IMPORT_CONTEXT, &[])?;
-        let answer = exchange.raw.presign_snapshot_import_context(&self.body).await;
-        exchange.finish(answer)
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(
+        self,
+    ) -> impl Future<
+        Output = Result<ResponseValue<types::ContextPresignResponse>>,
+    > + Send {
+        async move {
+            let exchange = self
+                .call
+                .begin(&operations::PRESIGN_SNAPSHOT_IMPORT_CONTEXT, &[])?;
+            let answer = exchange.raw.presign_snapshot_import_context(&self.body).await;
+            exchange.finish(answer)
+        }
     }
 }
 
@@ -331,12 +350,19 @@ impl Retrieve {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<types::SnapshotImportResponse>> {
-        let exchange = self
-            .call
-            .begin(&operations::GET_SNAPSHOT_IMPORT, &[("id", self.id.as_str())])?;
-        let answer = exchange.raw.get_snapshot_import(&self.id).await;
-        exchange.finish(answer)
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(
+        self,
+    ) -> impl Future<
+        Output = Result<ResponseValue<types::SnapshotImportResponse>>,
+    > + Send {
+        async move {
+            let exchange = self
+                .call
+                .begin(&operations::GET_SNAPSHOT_IMPORT, &[("id", self.id.as_str())])?;
+            let answer = exchange.raw.get_snapshot_import(&self.id).await;
+            exchange.finish(answer)
+        }
     }
 }
 
@@ -368,12 +394,20 @@ impl Delete {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<types::DeleteResponse>> {
-        let exchange = self
-            .call
-            .begin(&operations::DELETE_SNAPSHOT_IMPORT, &[("id", self.id.as_str())])?;
-        let answer = exchange.raw.delete_snapshot_import(&self.id).await;
-        exchange.finish(answer)
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(
+        self,
+    ) -> impl Future<Output = Result<ResponseValue<types::DeleteResponse>>> + Send {
+        async move {
+            let exchange = self
+                .call
+                .begin(
+                    &operations::DELETE_SNAPSHOT_IMPORT,
+                    &[("id", self.id.as_str())],
+                )?;
+            let answer = exchange.raw.delete_snapshot_import(&self.id).await;
+            exchange.finish(answer)
+        }
     }
 }
 
@@ -405,12 +439,22 @@ impl Cancel {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<types::SnapshotImportResponse>> {
-        let exchange = self
-            .call
-            .begin(&operations::CANCEL_SNAPSHOT_IMPORT, &[("id", self.id.as_str())])?;
-        let answer = exchange.raw.cancel_snapshot_import(&self.id).await;
-        exchange.finish(answer)
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(
+        self,
+    ) -> impl Future<
+        Output = Result<ResponseValue<types::SnapshotImportResponse>>,
+    > + Send {
+        async move {
+            let exchange = self
+                .call
+                .begin(
+                    &operations::CANCEL_SNAPSHOT_IMPORT,
+                    &[("id", self.id.as_str())],
+                )?;
+            let answer = exchange.raw.cancel_snapshot_import(&self.id).await;
+            exchange.finish(answer)
+        }
     }
 }
 

@@ -156,10 +156,15 @@ impl List {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<Vec<types::Snapshot>>> {
-        let exchange = self.call.begin(&operations::LIST_SNAPSHOTS, &[])?;
-        let answer = exchange.raw.list_snapshots(self.metadata.as_ref()).await;
-        exchange.finish(answer)
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(
+        self,
+    ) -> impl Future<Output = Result<ResponseValue<Vec<types::Snapshot>>>> + Send {
+        async move {
+            let exchange = self.call.begin(&operations::LIST_SNAPSHOTS, &[])?;
+            let answer = exchange.raw.list_snapshots(self.metadata.as_ref()).await;
+            exchange.finish(answer)
+        }
     }
 }
 
@@ -205,10 +210,15 @@ impl Create {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<types::Snapshot>> {
-        let exchange = self.call.begin(&operations::CREATE_SNAPSHOT, &[])?;
-        let answer = exchange.raw.create_snapshot(&self.body).await;
-        exchange.finish(answer)
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(
+        self,
+    ) -> impl Future<Output = Result<ResponseValue<types::Snapshot>>> + Send {
+        async move {
+            let exchange = self.call.begin(&operations::CREATE_SNAPSHOT, &[])?;
+            let answer = exchange.raw.create_snapshot(&self.body).await;
+            exchange.finish(answer)
+        }
     }
 }
 
@@ -240,12 +250,17 @@ impl Retrieve {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<types::Snapshot>> {
-        let exchange = self
-            .call
-            .begin(&operations::GET_SNAPSHOT, &[("id", self.id.as_str())])?;
-        let answer = exchange.raw.get_snapshot(&self.id).await;
-        exchange.finish(answer)
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(
+        self,
+    ) -> impl Future<Output = Result<ResponseValue<types::Snapshot>>> + Send {
+        async move {
+            let exchange = self
+                .call
+                .begin(&operations::GET_SNAPSHOT, &[("id", self.id.as_str())])?;
+            let answer = exchange.raw.get_snapshot(&self.id).await;
+            exchange.finish(answer)
+        }
     }
 }
 
@@ -277,12 +292,17 @@ impl Delete {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<types::DeleteResponse>> {
-        let exchange = self
-            .call
-            .begin(&operations::DELETE_SNAPSHOT, &[("id", self.id.as_str())])?;
-        let answer = exchange.raw.delete_snapshot(&self.id).await;
-        exchange.finish(answer)
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(
+        self,
+    ) -> impl Future<Output = Result<ResponseValue<types::DeleteResponse>>> + Send {
+        async move {
+            let exchange = self
+                .call
+                .begin(&operations::DELETE_SNAPSHOT, &[("id", self.id.as_str())])?;
+            let answer = exchange.raw.delete_snapshot(&self.id).await;
+            exchange.finish(answer)
+        }
     }
 }
 
@@ -328,12 +348,17 @@ impl Update {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<types::Snapshot>> {
-        let exchange = self
-            .call
-            .begin(&operations::UPDATE_SNAPSHOT, &[("id", self.id.as_str())])?;
-        let answer = exchange.raw.update_snapshot(&self.id, &self.body).await;
-        exchange.finish(answer)
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(
+        self,
+    ) -> impl Future<Output = Result<ResponseValue<types::Snapshot>>> + Send {
+        async move {
+            let exchange = self
+                .call
+                .begin(&operations::UPDATE_SNAPSHOT, &[("id", self.id.as_str())])?;
+            let answer = exchange.raw.update_snapshot(&self.id, &self.body).await;
+            exchange.finish(answer)
+        }
     }
 }
 

@@ -180,10 +180,15 @@ impl List {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<Vec<types::Volume>>> {
-        let exchange = self.call.begin(&operations::LIST_VOLUMES, &[])?;
-        let answer = exchange.raw.list_volumes().await;
-        exchange.finish(answer)
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(
+        self,
+    ) -> impl Future<Output = Result<ResponseValue<Vec<types::Volume>>>> + Send {
+        async move {
+            let exchange = self.call.begin(&operations::LIST_VOLUMES, &[])?;
+            let answer = exchange.raw.list_volumes().await;
+            exchange.finish(answer)
+        }
     }
 }
 
@@ -226,10 +231,15 @@ impl Create {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<types::Volume>> {
-        let exchange = self.call.begin(&operations::CREATE_VOLUME, &[])?;
-        let answer = exchange.raw.create_volume(&self.body).await;
-        exchange.finish(answer)
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(
+        self,
+    ) -> impl Future<Output = Result<ResponseValue<types::Volume>>> + Send {
+        async move {
+            let exchange = self.call.begin(&operations::CREATE_VOLUME, &[])?;
+            let answer = exchange.raw.create_volume(&self.body).await;
+            exchange.finish(answer)
+        }
     }
 }
 
@@ -261,12 +271,17 @@ impl Retrieve {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<types::Volume>> {
-        let exchange = self
-            .call
-            .begin(&operations::GET_VOLUME, &[("id", self.id.as_str())])?;
-        let answer = exchange.raw.get_volume(&self.id).await;
-        exchange.finish(answer)
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(
+        self,
+    ) -> impl Future<Output = Result<ResponseValue<types::Volume>>> + Send {
+        async move {
+            let exchange = self
+                .call
+                .begin(&operations::GET_VOLUME, &[("id", self.id.as_str())])?;
+            let answer = exchange.raw.get_volume(&self.id).await;
+            exchange.finish(answer)
+        }
     }
 }
 
@@ -298,12 +313,17 @@ impl Delete {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<types::DeleteResponse>> {
-        let exchange = self
-            .call
-            .begin(&operations::DELETE_VOLUME, &[("id", self.id.as_str())])?;
-        let answer = exchange.raw.delete_volume(&self.id).await;
-        exchange.finish(answer)
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(
+        self,
+    ) -> impl Future<Output = Result<ResponseValue<types::DeleteResponse>>> + Send {
+        async move {
+            let exchange = self
+                .call
+                .begin(&operations::DELETE_VOLUME, &[("id", self.id.as_str())])?;
+            let answer = exchange.raw.delete_volume(&self.id).await;
+            exchange.finish(answer)
+        }
     }
 }
 
@@ -361,12 +381,17 @@ impl Update {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<types::Volume>> {
-        let exchange = self
-            .call
-            .begin(&operations::UPDATE_VOLUME, &[("id", self.id.as_str())])?;
-        let answer = exchange.raw.update_volume(&self.id, &self.body).await;
-        exchange.finish(answer)
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(
+        self,
+    ) -> impl Future<Output = Result<ResponseValue<types::Volume>>> + Send {
+        async move {
+            let exchange = self
+                .call
+                .begin(&operations::UPDATE_VOLUME, &[("id", self.id.as_str())])?;
+            let answer = exchange.raw.update_volume(&self.id, &self.body).await;
+            exchange.finish(answer)
+        }
     }
 }
 
@@ -398,14 +423,22 @@ impl ListAttachments {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(
         self,
-    ) -> Result<ResponseValue<Vec<types::VolumeAttachmentItemWithVm>>> {
-        let exchange = self
-            .call
-            .begin(&operations::LIST_VOLUME_ATTACHMENTS, &[("id", self.id.as_str())])?;
-        let answer = exchange.raw.list_volume_attachments(&self.id).await;
-        exchange.finish(answer)
+    ) -> impl Future<
+        Output = Result<ResponseValue<Vec<types::VolumeAttachmentItemWithVm>>>,
+    > + Send {
+        async move {
+            let exchange = self
+                .call
+                .begin(
+                    &operations::LIST_VOLUME_ATTACHMENTS,
+                    &[("id", self.id.as_str())],
+                )?;
+            let answer = exchange.raw.list_volume_attachments(&self.id).await;
+            exchange.finish(answer)
+        }
     }
 }
 

@@ -120,10 +120,13 @@ pub(super) fn write_builder(call: &Call, context: &Scene) -> TokenStream {
             crate::__call_options!(call);
 
             /// Sends the request and answers the body with status and headers.
-            pub async fn send(self) -> Result<ResponseValue<#output>> {
-                let exchange = self.call.begin(&operations::#constant, &[#(#checked),*])?;
-                let answer = exchange.raw.#raw(#(#passed),*).await;
-                #finish
+            #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+            pub fn send(self) -> impl Future<Output = Result<ResponseValue<#output>>> + Send {
+                async move {
+                    let exchange = self.call.begin(&operations::#constant, &[#(#checked),*])?;
+                    let answer = exchange.raw.#raw(#(#passed),*).await;
+                    #finish
+                }
             }
         }
 

@@ -111,10 +111,15 @@ impl List {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<types::SshKeyListResponse>> {
-        let exchange = self.call.begin(&operations::LIST_SSH_KEYS, &[])?;
-        let answer = exchange.raw.list_ssh_keys().await;
-        exchange.finish(answer)
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(
+        self,
+    ) -> impl Future<Output = Result<ResponseValue<types::SshKeyListResponse>>> + Send {
+        async move {
+            let exchange = self.call.begin(&operations::LIST_SSH_KEYS, &[])?;
+            let answer = exchange.raw.list_ssh_keys().await;
+            exchange.finish(answer)
+        }
     }
 }
 
@@ -158,10 +163,15 @@ impl Add {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<types::SshKey>> {
-        let exchange = self.call.begin(&operations::ADD_SSH_KEY, &[])?;
-        let answer = exchange.raw.add_ssh_key(&self.body).await;
-        exchange.finish(answer)
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(
+        self,
+    ) -> impl Future<Output = Result<ResponseValue<types::SshKey>>> + Send {
+        async move {
+            let exchange = self.call.begin(&operations::ADD_SSH_KEY, &[])?;
+            let answer = exchange.raw.add_ssh_key(&self.body).await;
+            exchange.finish(answer)
+        }
     }
 }
 
@@ -193,15 +203,20 @@ impl Delete {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<types::DeleteResponse>> {
-        let exchange = self
-            .call
-            .begin(
-                &operations::DELETE_SSH_KEY,
-                &[("fingerprint", self.fingerprint.as_str())],
-            )?;
-        let answer = exchange.raw.delete_ssh_key(&self.fingerprint).await;
-        exchange.finish(answer)
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(
+        self,
+    ) -> impl Future<Output = Result<ResponseValue<types::DeleteResponse>>> + Send {
+        async move {
+            let exchange = self
+                .call
+                .begin(
+                    &operations::DELETE_SSH_KEY,
+                    &[("fingerprint", self.fingerprint.as_str())],
+                )?;
+            let answer = exchange.raw.delete_ssh_key(&self.fingerprint).await;
+            exchange.finish(answer)
+        }
     }
 }
 

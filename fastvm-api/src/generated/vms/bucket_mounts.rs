@@ -299,12 +299,17 @@ impl List {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<Vec<types::BucketMount>>> {
-        let exchange = self
-            .call
-            .begin(&operations::LIST_BUCKET_MOUNTS, &[("id", self.id.as_str())])?;
-        let answer = exchange.raw.list_bucket_mounts(&self.id).await;
-        exchange.finish(answer)
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(
+        self,
+    ) -> impl Future<Output = Result<ResponseValue<Vec<types::BucketMount>>>> + Send {
+        async move {
+            let exchange = self
+                .call
+                .begin(&operations::LIST_BUCKET_MOUNTS, &[("id", self.id.as_str())])?;
+            let answer = exchange.raw.list_bucket_mounts(&self.id).await;
+            exchange.finish(answer)
+        }
     }
 }
 
@@ -360,12 +365,17 @@ impl Attach {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<types::BucketMount>> {
-        let exchange = self
-            .call
-            .begin(&operations::ATTACH_BUCKET_MOUNT, &[("id", self.id.as_str())])?;
-        let answer = exchange.raw.attach_bucket_mount(&self.id, &self.body).await;
-        exchange.finish(answer)
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(
+        self,
+    ) -> impl Future<Output = Result<ResponseValue<types::BucketMount>>> + Send {
+        async move {
+            let exchange = self
+                .call
+                .begin(&operations::ATTACH_BUCKET_MOUNT, &[("id", self.id.as_str())])?;
+            let answer = exchange.raw.attach_bucket_mount(&self.id, &self.body).await;
+            exchange.finish(answer)
+        }
     }
 }
 
@@ -403,21 +413,26 @@ impl Retrieve {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<types::BucketMount>> {
-        let exchange = self
-            .call
-            .begin(
-                &operations::GET_BUCKET_MOUNT,
-                &[
-                    ("id", self.id.as_str()),
-                    ("bucket_mount_id", self.bucket_mount_id.as_str()),
-                ],
-            )?;
-        let answer = exchange
-            .raw
-            .get_bucket_mount(&self.id, &self.bucket_mount_id)
-            .await;
-        exchange.finish(answer)
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(
+        self,
+    ) -> impl Future<Output = Result<ResponseValue<types::BucketMount>>> + Send {
+        async move {
+            let exchange = self
+                .call
+                .begin(
+                    &operations::GET_BUCKET_MOUNT,
+                    &[
+                        ("id", self.id.as_str()),
+                        ("bucket_mount_id", self.bucket_mount_id.as_str()),
+                    ],
+                )?;
+            let answer = exchange
+                .raw
+                .get_bucket_mount(&self.id, &self.bucket_mount_id)
+                .await;
+            exchange.finish(answer)
+        }
     }
 }
 
@@ -455,21 +470,24 @@ impl Delete {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<()>> {
-        let exchange = self
-            .call
-            .begin(
-                &operations::DELETE_BUCKET_MOUNT,
-                &[
-                    ("id", self.id.as_str()),
-                    ("bucket_mount_id", self.bucket_mount_id.as_str()),
-                ],
-            )?;
-        let answer = exchange
-            .raw
-            .delete_bucket_mount(&self.id, &self.bucket_mount_id)
-            .await;
-        exchange.finish(answer)
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(self) -> impl Future<Output = Result<ResponseValue<()>>> + Send {
+        async move {
+            let exchange = self
+                .call
+                .begin(
+                    &operations::DELETE_BUCKET_MOUNT,
+                    &[
+                        ("id", self.id.as_str()),
+                        ("bucket_mount_id", self.bucket_mount_id.as_str()),
+                    ],
+                )?;
+            let answer = exchange
+                .raw
+                .delete_bucket_mount(&self.id, &self.bucket_mount_id)
+                .await;
+            exchange.finish(answer)
+        }
     }
 }
 
@@ -516,21 +534,26 @@ impl Rotate {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<types::BucketMount>> {
-        let exchange = self
-            .call
-            .begin(
-                &operations::ROTATE_BUCKET_MOUNT,
-                &[
-                    ("id", self.id.as_str()),
-                    ("bucket_mount_id", self.bucket_mount_id.as_str()),
-                ],
-            )?;
-        let answer = exchange
-            .raw
-            .rotate_bucket_mount(&self.id, &self.bucket_mount_id, &self.body)
-            .await;
-        exchange.finish(answer)
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(
+        self,
+    ) -> impl Future<Output = Result<ResponseValue<types::BucketMount>>> + Send {
+        async move {
+            let exchange = self
+                .call
+                .begin(
+                    &operations::ROTATE_BUCKET_MOUNT,
+                    &[
+                        ("id", self.id.as_str()),
+                        ("bucket_mount_id", self.bucket_mount_id.as_str()),
+                    ],
+                )?;
+            let answer = exchange
+                .raw
+                .rotate_bucket_mount(&self.id, &self.bucket_mount_id, &self.body)
+                .await;
+            exchange.finish(answer)
+        }
     }
 }
 

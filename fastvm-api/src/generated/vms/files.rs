@@ -203,12 +203,17 @@ impl Presign {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<types::FilePresignResponse>> {
-        let exchange = self
-            .call
-            .begin(&operations::PRESIGN_FILE, &[("id", self.id.as_str())])?;
-        let answer = exchange.raw.presign_file(&self.id, &self.body).await;
-        exchange.finish(answer)
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(
+        self,
+    ) -> impl Future<Output = Result<ResponseValue<types::FilePresignResponse>>> + Send {
+        async move {
+            let exchange = self
+                .call
+                .begin(&operations::PRESIGN_FILE, &[("id", self.id.as_str())])?;
+            let answer = exchange.raw.presign_file(&self.id, &self.body).await;
+            exchange.finish(answer)
+        }
     }
 }
 
@@ -259,12 +264,17 @@ impl Fetch {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<types::ExecVmResponse>> {
-        let exchange = self
-            .call
-            .begin(&operations::FETCH_FILE_TO_VM, &[("id", self.id.as_str())])?;
-        let answer = exchange.raw.fetch_file_to_vm(&self.id, &self.body).await;
-        exchange.finish(answer)
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(
+        self,
+    ) -> impl Future<Output = Result<ResponseValue<types::ExecVmResponse>>> + Send {
+        async move {
+            let exchange = self
+                .call
+                .begin(&operations::FETCH_FILE_TO_VM, &[("id", self.id.as_str())])?;
+            let answer = exchange.raw.fetch_file_to_vm(&self.id, &self.body).await;
+            exchange.finish(answer)
+        }
     }
 }
 

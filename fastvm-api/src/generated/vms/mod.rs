@@ -862,10 +862,18 @@ impl List {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<Vec<types::Vm>>> {
-        let exchange = self.call.begin(&operations::LIST_VMS, &[])?;
-        let answer = exchange.raw.list_vms(self.metadata.as_ref(), self.status).await;
-        exchange.finish(answer)
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(
+        self,
+    ) -> impl Future<Output = Result<ResponseValue<Vec<types::Vm>>>> + Send {
+        async move {
+            let exchange = self.call.begin(&operations::LIST_VMS, &[])?;
+            let answer = exchange
+                .raw
+                .list_vms(self.metadata.as_ref(), self.status)
+                .await;
+            exchange.finish(answer)
+        }
     }
 }
 
@@ -1019,10 +1027,15 @@ impl Launch {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<types::LaunchVmResponse>> {
-        let exchange = self.call.begin(&operations::LAUNCH_VM, &[])?;
-        let answer = exchange.raw.launch_vm(&self.body).await;
-        exchange.finish(answer)
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(
+        self,
+    ) -> impl Future<Output = Result<ResponseValue<types::LaunchVmResponse>>> + Send {
+        async move {
+            let exchange = self.call.begin(&operations::LAUNCH_VM, &[])?;
+            let answer = exchange.raw.launch_vm(&self.body).await;
+            exchange.finish(answer)
+        }
     }
 }
 
@@ -1056,14 +1069,17 @@ impl<V: FromVm> Retrieve<V> {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<V>> {
-        let exchange = self
-            .call
-            .begin(&operations::GET_VM, &[("id", self.id.as_str())])?;
-        let answer = exchange.raw.get_vm(&self.id).await;
-        let client = self.call.client().clone();
-        let answer = exchange.finish(answer)?;
-        Ok(crate::call::map_answer(answer, |vm| V::from_vm(&client, vm)))
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(self) -> impl Future<Output = Result<ResponseValue<V>>> + Send {
+        async move {
+            let exchange = self
+                .call
+                .begin(&operations::GET_VM, &[("id", self.id.as_str())])?;
+            let answer = exchange.raw.get_vm(&self.id).await;
+            let client = self.call.client().clone();
+            let answer = exchange.finish(answer)?;
+            Ok(crate::call::map_answer(answer, |vm| V::from_vm(&client, vm)))
+        }
     }
 }
 
@@ -1095,12 +1111,17 @@ impl Delete {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<types::DeleteResponse>> {
-        let exchange = self
-            .call
-            .begin(&operations::DELETE_VM, &[("id", self.id.as_str())])?;
-        let answer = exchange.raw.delete_vm(&self.id).await;
-        exchange.finish(answer)
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(
+        self,
+    ) -> impl Future<Output = Result<ResponseValue<types::DeleteResponse>>> + Send {
+        async move {
+            let exchange = self
+                .call
+                .begin(&operations::DELETE_VM, &[("id", self.id.as_str())])?;
+            let answer = exchange.raw.delete_vm(&self.id).await;
+            exchange.finish(answer)
+        }
     }
 }
 
@@ -1176,14 +1197,17 @@ impl<V: FromVm> Update<V> {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<V>> {
-        let exchange = self
-            .call
-            .begin(&operations::UPDATE_VM, &[("id", self.id.as_str())])?;
-        let answer = exchange.raw.update_vm(&self.id, &self.body).await;
-        let client = self.call.client().clone();
-        let answer = exchange.finish(answer)?;
-        Ok(crate::call::map_answer(answer, |vm| V::from_vm(&client, vm)))
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(self) -> impl Future<Output = Result<ResponseValue<V>>> + Send {
+        async move {
+            let exchange = self
+                .call
+                .begin(&operations::UPDATE_VM, &[("id", self.id.as_str())])?;
+            let answer = exchange.raw.update_vm(&self.id, &self.body).await;
+            let client = self.call.client().clone();
+            let answer = exchange.finish(answer)?;
+            Ok(crate::call::map_answer(answer, |vm| V::from_vm(&client, vm)))
+        }
     }
 }
 
@@ -1217,14 +1241,17 @@ impl<V: FromVm> Pause<V> {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<V>> {
-        let exchange = self
-            .call
-            .begin(&operations::PAUSE_VM, &[("id", self.id.as_str())])?;
-        let answer = exchange.raw.pause_vm(&self.id).await;
-        let client = self.call.client().clone();
-        let answer = exchange.finish(answer)?;
-        Ok(crate::call::map_answer(answer, |vm| V::from_vm(&client, vm)))
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(self) -> impl Future<Output = Result<ResponseValue<V>>> + Send {
+        async move {
+            let exchange = self
+                .call
+                .begin(&operations::PAUSE_VM, &[("id", self.id.as_str())])?;
+            let answer = exchange.raw.pause_vm(&self.id).await;
+            let client = self.call.client().clone();
+            let answer = exchange.finish(answer)?;
+            Ok(crate::call::map_answer(answer, |vm| V::from_vm(&client, vm)))
+        }
     }
 }
 
@@ -1258,14 +1285,17 @@ impl<V: FromVm> Resume<V> {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<V>> {
-        let exchange = self
-            .call
-            .begin(&operations::RESUME_VM, &[("id", self.id.as_str())])?;
-        let answer = exchange.raw.resume_vm(&self.id).await;
-        let client = self.call.client().clone();
-        let answer = exchange.finish(answer)?;
-        Ok(crate::call::map_answer(answer, |vm| V::from_vm(&client, vm)))
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(self) -> impl Future<Output = Result<ResponseValue<V>>> + Send {
+        async move {
+            let exchange = self
+                .call
+                .begin(&operations::RESUME_VM, &[("id", self.id.as_str())])?;
+            let answer = exchange.raw.resume_vm(&self.id).await;
+            let client = self.call.client().clone();
+            let answer = exchange.finish(answer)?;
+            Ok(crate::call::map_answer(answer, |vm| V::from_vm(&client, vm)))
+        }
     }
 }
 
@@ -1299,14 +1329,17 @@ impl<V: FromVm> RefreshTtl<V> {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<V>> {
-        let exchange = self
-            .call
-            .begin(&operations::REFRESH_VM_TTL, &[("id", self.id.as_str())])?;
-        let answer = exchange.raw.refresh_vm_ttl(&self.id).await;
-        let client = self.call.client().clone();
-        let answer = exchange.finish(answer)?;
-        Ok(crate::call::map_answer(answer, |vm| V::from_vm(&client, vm)))
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(self) -> impl Future<Output = Result<ResponseValue<V>>> + Send {
+        async move {
+            let exchange = self
+                .call
+                .begin(&operations::REFRESH_VM_TTL, &[("id", self.id.as_str())])?;
+            let answer = exchange.raw.refresh_vm_ttl(&self.id).await;
+            let client = self.call.client().clone();
+            let answer = exchange.finish(answer)?;
+            Ok(crate::call::map_answer(answer, |vm| V::from_vm(&client, vm)))
+        }
     }
 }
 
@@ -1338,12 +1371,19 @@ impl ConsoleToken {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<types::ConsoleTokenResponse>> {
-        let exchange = self
-            .call
-            .begin(&operations::CREATE_CONSOLE_TOKEN, &[("id", self.id.as_str())])?;
-        let answer = exchange.raw.create_console_token(&self.id).await;
-        exchange.finish(answer)
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(
+        self,
+    ) -> impl Future<
+        Output = Result<ResponseValue<types::ConsoleTokenResponse>>,
+    > + Send {
+        async move {
+            let exchange = self
+                .call
+                .begin(&operations::CREATE_CONSOLE_TOKEN, &[("id", self.id.as_str())])?;
+            let answer = exchange.raw.create_console_token(&self.id).await;
+            exchange.finish(answer)
+        }
     }
 }
 
@@ -1401,12 +1441,17 @@ impl Run {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<types::ExecVmResponse>> {
-        let exchange = self
-            .call
-            .begin(&operations::EXEC_VM, &[("id", self.id.as_str())])?;
-        let answer = exchange.raw.exec_vm(&self.id, &self.body).await;
-        exchange.finish(answer)
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(
+        self,
+    ) -> impl Future<Output = Result<ResponseValue<types::ExecVmResponse>>> + Send {
+        async move {
+            let exchange = self
+                .call
+                .begin(&operations::EXEC_VM, &[("id", self.id.as_str())])?;
+            let answer = exchange.raw.exec_vm(&self.id, &self.body).await;
+            exchange.finish(answer)
+        }
     }
 }
 
@@ -1464,12 +1509,15 @@ impl Stream {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<ByteStream>> {
-        let exchange = self
-            .call
-            .begin(&operations::EXEC_VM_STREAM, &[("id", self.id.as_str())])?;
-        let answer = exchange.raw.exec_vm_stream(&self.id, &self.body).await;
-        exchange.finish(answer)
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(self) -> impl Future<Output = Result<ResponseValue<ByteStream>>> + Send {
+        async move {
+            let exchange = self
+                .call
+                .begin(&operations::EXEC_VM_STREAM, &[("id", self.id.as_str())])?;
+            let answer = exchange.raw.exec_vm_stream(&self.id, &self.body).await;
+            exchange.finish(answer)
+        }
     }
 }
 
@@ -1530,14 +1578,17 @@ impl<V: FromVm> SetFirewall<V> {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<V>> {
-        let exchange = self
-            .call
-            .begin(&operations::SET_VM_FIREWALL, &[("id", self.id.as_str())])?;
-        let answer = exchange.raw.set_vm_firewall(&self.id, &self.body).await;
-        let client = self.call.client().clone();
-        let answer = exchange.finish(answer)?;
-        Ok(crate::call::map_answer(answer, |vm| V::from_vm(&client, vm)))
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(self) -> impl Future<Output = Result<ResponseValue<V>>> + Send {
+        async move {
+            let exchange = self
+                .call
+                .begin(&operations::SET_VM_FIREWALL, &[("id", self.id.as_str())])?;
+            let answer = exchange.raw.set_vm_firewall(&self.id, &self.body).await;
+            let client = self.call.client().clone();
+            let answer = exchange.finish(answer)?;
+            Ok(crate::call::map_answer(answer, |vm| V::from_vm(&client, vm)))
+        }
     }
 }
 
@@ -1597,14 +1648,17 @@ impl<V: FromVm> PatchFirewall<V> {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<V>> {
-        let exchange = self
-            .call
-            .begin(&operations::PATCH_VM_FIREWALL, &[("id", self.id.as_str())])?;
-        let answer = exchange.raw.patch_vm_firewall(&self.id, &self.body).await;
-        let client = self.call.client().clone();
-        let answer = exchange.finish(answer)?;
-        Ok(crate::call::map_answer(answer, |vm| V::from_vm(&client, vm)))
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(self) -> impl Future<Output = Result<ResponseValue<V>>> + Send {
+        async move {
+            let exchange = self
+                .call
+                .begin(&operations::PATCH_VM_FIREWALL, &[("id", self.id.as_str())])?;
+            let answer = exchange.raw.patch_vm_firewall(&self.id, &self.body).await;
+            let client = self.call.client().clone();
+            let answer = exchange.finish(answer)?;
+            Ok(crate::call::map_answer(answer, |vm| V::from_vm(&client, vm)))
+        }
     }
 }
 

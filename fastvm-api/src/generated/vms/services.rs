@@ -269,12 +269,17 @@ impl List {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<Vec<types::Service>>> {
-        let exchange = self
-            .call
-            .begin(&operations::LIST_SERVICES, &[("id", self.id.as_str())])?;
-        let answer = exchange.raw.list_services(&self.id).await;
-        exchange.finish(answer)
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(
+        self,
+    ) -> impl Future<Output = Result<ResponseValue<Vec<types::Service>>>> + Send {
+        async move {
+            let exchange = self
+                .call
+                .begin(&operations::LIST_SERVICES, &[("id", self.id.as_str())])?;
+            let answer = exchange.raw.list_services(&self.id).await;
+            exchange.finish(answer)
+        }
     }
 }
 
@@ -326,12 +331,17 @@ impl Register {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<types::Service>> {
-        let exchange = self
-            .call
-            .begin(&operations::REGISTER_SERVICE, &[("id", self.id.as_str())])?;
-        let answer = exchange.raw.register_service(&self.id, &self.body).await;
-        exchange.finish(answer)
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(
+        self,
+    ) -> impl Future<Output = Result<ResponseValue<types::Service>>> + Send {
+        async move {
+            let exchange = self
+                .call
+                .begin(&operations::REGISTER_SERVICE, &[("id", self.id.as_str())])?;
+            let answer = exchange.raw.register_service(&self.id, &self.body).await;
+            exchange.finish(answer)
+        }
     }
 }
 
@@ -386,18 +396,26 @@ impl Update {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<types::Service>> {
-        let exchange = self
-            .call
-            .begin(
-                &operations::UPDATE_SERVICE,
-                &[("id", self.id.as_str()), ("service_name", self.service_name.as_str())],
-            )?;
-        let answer = exchange
-            .raw
-            .update_service(&self.id, &self.service_name, &self.body)
-            .await;
-        exchange.finish(answer)
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(
+        self,
+    ) -> impl Future<Output = Result<ResponseValue<types::Service>>> + Send {
+        async move {
+            let exchange = self
+                .call
+                .begin(
+                    &operations::UPDATE_SERVICE,
+                    &[
+                        ("id", self.id.as_str()),
+                        ("service_name", self.service_name.as_str()),
+                    ],
+                )?;
+            let answer = exchange
+                .raw
+                .update_service(&self.id, &self.service_name, &self.body)
+                .await;
+            exchange.finish(answer)
+        }
     }
 }
 
@@ -435,15 +453,21 @@ impl Delete {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<()>> {
-        let exchange = self
-            .call
-            .begin(
-                &operations::DELETE_SERVICE,
-                &[("id", self.id.as_str()), ("service_name", self.service_name.as_str())],
-            )?;
-        let answer = exchange.raw.delete_service(&self.id, &self.service_name).await;
-        exchange.finish(answer)
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(self) -> impl Future<Output = Result<ResponseValue<()>>> + Send {
+        async move {
+            let exchange = self
+                .call
+                .begin(
+                    &operations::DELETE_SERVICE,
+                    &[
+                        ("id", self.id.as_str()),
+                        ("service_name", self.service_name.as_str()),
+                    ],
+                )?;
+            let answer = exchange.raw.delete_service(&self.id, &self.service_name).await;
+            exchange.finish(answer)
+        }
     }
 }
 

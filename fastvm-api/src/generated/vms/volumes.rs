@@ -210,12 +210,19 @@ impl Attach {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<types::VolumeAttachmentItem>> {
-        let exchange = self
-            .call
-            .begin(&operations::ATTACH_VOLUME, &[("id", self.id.as_str())])?;
-        let answer = exchange.raw.attach_volume(&self.id, &self.body).await;
-        exchange.finish(answer)
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(
+        self,
+    ) -> impl Future<
+        Output = Result<ResponseValue<types::VolumeAttachmentItem>>,
+    > + Send {
+        async move {
+            let exchange = self
+                .call
+                .begin(&operations::ATTACH_VOLUME, &[("id", self.id.as_str())])?;
+            let answer = exchange.raw.attach_volume(&self.id, &self.body).await;
+            exchange.finish(answer)
+        }
     }
 }
 
@@ -253,15 +260,22 @@ impl Detach {
 
     crate::__call_options!(call);
     /// Sends the request and answers the body with status and headers.
-    pub async fn send(self) -> Result<ResponseValue<types::DetachVolumeResponse>> {
-        let exchange = self
-            .call
-            .begin(
-                &operations::DETACH_VOLUME,
-                &[("id", self.id.as_str()), ("volume_id", self.volume_id.as_str())],
-            )?;
-        let answer = exchange.raw.detach_volume(&self.id, &self.volume_id).await;
-        exchange.finish(answer)
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
+    pub fn send(
+        self,
+    ) -> impl Future<
+        Output = Result<ResponseValue<types::DetachVolumeResponse>>,
+    > + Send {
+        async move {
+            let exchange = self
+                .call
+                .begin(
+                    &operations::DETACH_VOLUME,
+                    &[("id", self.id.as_str()), ("volume_id", self.volume_id.as_str())],
+                )?;
+            let answer = exchange.raw.detach_volume(&self.id, &self.volume_id).await;
+            exchange.finish(answer)
+        }
     }
 }
 
