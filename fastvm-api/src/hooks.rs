@@ -9,7 +9,9 @@ use std::fmt::Debug;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 
+use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
+use http::header::ACCEPT;
 use progenitor_client::{ClientHooks, OperationInfo, ResponseValue};
 use reqwest::{Request, Response, StatusCode};
 use serde::de::DeserializeOwned;
@@ -117,16 +119,41 @@ fn without_value(message: &str) -> String {
     message.to_owned()
 }
 
-/// The body of an answer, read as progenitor's `from_response` does, but by a future of a few words: it
-/// is a part of that of each call.
+/// How much is made room for at once because an answer says that it will be so long.
+const MOST_RESERVED: u64 = 16 * 1024 * 1024;
+
+/// The whole body of an answer, which does not move, as in [`Response::bytes`]: the future is a part of
+/// that of each call. Most bodies come in one piece, which is taken as it is.
+#[doc(hidden)]
+pub async fn whole_body(response: &mut Response) -> reqwest::Result<Bytes> {
+    let Some(first) = response.chunk().await? else {
+        return Ok(Bytes::new());
+    };
+    let Some(second) = response.chunk().await? else {
+        return Ok(first);
+    };
+    let rest = response.content_length().unwrap_or_default();
+    let rest = usize::try_from(rest.min(MOST_RESERVED)).unwrap_or_default();
+    let mut body = BytesMut::with_capacity(first.len() + second.len() + rest);
+    body.extend_from_slice(&first);
+    body.extend_from_slice(&second);
+    drop((first, second));
+    while let Some(chunk) = response.chunk().await? {
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+/// The answer, read as progenitor's `from_response` does.
 pub(crate) fn read<T: DeserializeOwned>(
-    response: Response,
+    mut response: Response,
 ) -> impl Future<Output = std::result::Result<ResponseValue<T>, progenitor_client::Error<()>>> + Send {
     use progenitor_client::Error as Raw;
     let status = response.status();
-    let body = Box::pin(response.bytes());
+    // An `async fn` would hold the response twice.
     async move {
-        let body = body.await.map_err(Raw::ResponseBodyError)?;
+        let body = whole_body(&mut response).await;
+        let body = body.map_err(Raw::ResponseBodyError)?;
         match serde_json::from_slice(&body) {
             // `exec` has taken the headers.
             Ok(value) => Ok(ResponseValue::new(value, status, HeaderMap::new())),
@@ -144,8 +171,10 @@ impl ClientHooks<Runtime> for raw::Client {
     ) -> impl Future<Output = reqwest::Result<Response>> {
         let runtime = &self.inner;
         let headers = request.headers_mut();
-        if let Some(accept) = runtime.call.operation().accept {
-            headers.insert(http::header::ACCEPT, http::HeaderValue::from_static(accept));
+        if let Some(accept) = runtime.call.operation().accept
+            && !headers.contains_key(ACCEPT)
+        {
+            headers.insert(ACCEPT, http::HeaderValue::from_static(accept));
         }
         if let Some(added) = &runtime.headers {
             headers.extend(HeaderMap::clone(added));

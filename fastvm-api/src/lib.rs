@@ -73,6 +73,8 @@ pub use call::{Call, CallInfo, CallOptions, Operation, Pending};
 pub use client::Client;
 pub use error::{Cleanup, Error, ErrorKind, Outcome, Result};
 pub use generated::*;
+#[doc(hidden)]
+pub use hooks::whole_body;
 pub use hooks::{Sending, Transport};
 pub use patch::Patch;
 pub use progenitor_client::{ByteStream, ResponseValue};

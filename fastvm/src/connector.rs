@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use fastvm_api::{CallInfo, Error, ErrorKind, Operation, Outcome, Result, Sending, Transport};
+use fastvm_api::{
+    CallInfo, Error, ErrorKind, Operation, Outcome, Result, Sending, Transport, whole_body,
+};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use reqwest::{Request, Response, ResponseBuilderExt, Url};
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -385,12 +387,13 @@ impl fmt::Debug for Connector {
     }
 }
 
-/// The answer with its whole body. The future is small: it is a part of that of each call.
 fn buffered(mut response: Response) -> impl Future<Output = Result<Response>> + Send {
-    let (status, url) = (response.status(), response.url().clone());
-    let headers = std::mem::take(response.headers_mut());
-    let body = Box::pin(response.bytes());
-    async move { assemble(status, url, headers, body.await.map_err(broken)?) }
+    let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+    // An `async fn` would hold the response twice.
+    async move {
+        let body = whole_body(&mut response).await.map_err(broken)?;
+        assemble(status, response.url().clone(), headers, body)
+    }
 }
 
 /// An error answer, with its body if that comes. The status is known: it is not lost for a body that
