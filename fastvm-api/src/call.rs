@@ -63,6 +63,7 @@ pub struct CallInfo {
     vm_id: Option<String>,
     request_timeout: Option<Duration>,
     max_retries: Option<u32>,
+    takes_body_apart: bool,
 }
 
 impl CallInfo {
@@ -73,6 +74,7 @@ impl CallInfo {
             vm_id: None,
             request_timeout: None,
             max_retries: None,
+            takes_body_apart: false,
         }
     }
 
@@ -107,6 +109,12 @@ impl CallInfo {
     /// How often the call may be repeated, if the caller said.
     pub fn max_retries(&self) -> Option<u32> {
         self.max_retries
+    }
+
+    /// Whether it finds a body that was read already in the extensions of the answer.
+    #[doc(hidden)]
+    pub fn takes_body_apart(&self) -> bool {
+        self.takes_body_apart
     }
 }
 
@@ -247,6 +255,7 @@ impl Call {
         let vm_id = path.first().filter(|_| is_on_vm).map(|(_, id)| *id);
         let mut info = CallInfo::new(operation).with_options(&self.options);
         info.vm_id = vm_id.map(str::to_owned);
+        info.takes_body_apart = true;
         let headers = self.options.header_map(operation)?;
         let raw = raw::Client {
             baseurl: self.client.base_url().to_owned(),

@@ -132,28 +132,42 @@ pub async fn whole_body(response: &mut Response) -> reqwest::Result<Bytes> {
     let Some(second) = response.chunk().await? else {
         return Ok(first);
     };
+    Box::pin(gathered(response, [first, second])).await
+}
+
+/// A body that comes in many pieces.
+async fn gathered(response: &mut Response, begin: [Bytes; 2]) -> reqwest::Result<Bytes> {
     let rest = response.content_length().unwrap_or_default();
     let rest = usize::try_from(rest.min(MOST_RESERVED)).unwrap_or_default();
-    let mut body = BytesMut::with_capacity(first.len() + second.len() + rest);
-    body.extend_from_slice(&first);
-    body.extend_from_slice(&second);
-    drop((first, second));
+    let mut body = BytesMut::with_capacity(begin.iter().map(Bytes::len).sum::<usize>() + rest);
+    body.extend(begin);
     while let Some(chunk) = response.chunk().await? {
         body.extend_from_slice(&chunk);
     }
     Ok(body.freeze())
 }
 
+/// The body of an answer that a transport has read already. It is among the answer's extensions, since
+/// a response can be given no other body, and a new response costs as much as the decoding.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub struct BodyApart(pub Bytes);
+
 /// The answer, read as progenitor's `from_response` does.
 pub(crate) fn read<T: DeserializeOwned>(
     mut response: Response,
-) -> impl Future<Output = std::result::Result<ResponseValue<T>, progenitor_client::Error<()>>> + Send {
+) -> impl Future<Output = std::result::Result<ResponseValue<T>, progenitor_client::Error<()>>> + Send
+{
     use progenitor_client::Error as Raw;
     let status = response.status();
     // An `async fn` would hold the response twice.
     async move {
-        let body = whole_body(&mut response).await;
-        let body = body.map_err(Raw::ResponseBodyError)?;
+        let body = match response.extensions_mut().remove() {
+            Some(BodyApart(body)) => body,
+            None => whole_body(&mut response)
+                .await
+                .map_err(Raw::ResponseBodyError)?,
+        };
         match serde_json::from_slice(&body) {
             // `exec` has taken the headers.
             Ok(value) => Ok(ResponseValue::new(value, status, HeaderMap::new())),
@@ -205,5 +219,46 @@ impl ClientHooks<Runtime> for raw::Client {
             Some(_) => Err(progenitor_client::Error::Custom(String::new())),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn response(pieces: &[&'static str]) -> Response {
+        let pieces: Vec<_> = pieces.iter().map(|piece| Ok::<_, String>(*piece)).collect();
+        let body = reqwest::Body::wrap_stream(futures_util::stream::iter(pieces));
+        http::Response::new(body).into()
+    }
+
+    #[tokio::test]
+    async fn a_body_is_whole_in_however_many_pieces_it_comes() {
+        for pieces in [&[][..], &["a"], &["a", "b"], &["a", "", "bc", "d", "e"]] {
+            let body = whole_body(&mut response(pieces)).await.unwrap();
+            assert_eq!(body, pieces.concat(), "{pieces:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_off_is_an_error_after_any_piece() {
+        for whole in 0..4 {
+            let pieces = (0..4).map(move |piece| match piece < whole {
+                true => Ok("x"),
+                false => Err("cut"),
+            });
+            let body = reqwest::Body::wrap_stream(futures_util::stream::iter(pieces));
+            let mut response = Response::from(http::Response::new(body));
+            assert!(whole_body(&mut response).await.is_err(), "{whole}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_was_read_already_is_found() {
+        let mut response = response(&[]);
+        let body = BodyApart(Bytes::from_static(b"[1,2]"));
+        response.extensions_mut().insert(body);
+        let answer = read::<Vec<u8>>(response).await.unwrap();
+        assert_eq!(*answer, [1, 2]);
     }
 }

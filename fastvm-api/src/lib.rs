@@ -74,7 +74,7 @@ pub use client::Client;
 pub use error::{Cleanup, Error, ErrorKind, Outcome, Result};
 pub use generated::*;
 #[doc(hidden)]
-pub use hooks::whole_body;
+pub use hooks::{BodyApart, whole_body};
 pub use hooks::{Sending, Transport};
 pub use patch::Patch;
 pub use progenitor_client::{ByteStream, ResponseValue};

@@ -2,16 +2,19 @@
 
 use std::fmt;
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fastvm_api::{
-    CallInfo, Error, ErrorKind, Operation, Outcome, Result, Sending, Transport, whole_body,
+    BodyApart, CallInfo, Error, ErrorKind, Operation, Outcome, Result, Sending, Transport,
+    whole_body,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http_body::Body as _;
 use reqwest::{Request, Response, ResponseBuilderExt, Url};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
@@ -303,7 +306,7 @@ impl Connector {
         loop {
             *attempts += 1;
             // A body that is made on the fly cannot be sent twice.
-            let next = request.try_clone().map(Box::new);
+            let next = copied(&mut request).map(Box::new);
             let id = may_have_happened.then(|| last_segment(request.url()));
             let error = match self.attempt(request, call).await {
                 Ok(response) if response.status().is_success() => {
@@ -366,7 +369,7 @@ impl Connector {
         let (response, _taken) = self.wire.send(request, call).await?;
         self.heard.note();
         match call.operation().is_streamed {
-            false => buffered(response).await,
+            false => buffered(response, call.takes_body_apart()).await,
             true if response.status().is_success() => Ok(response),
             true => Box::pin(buffered_or_cut(response)).await,
         }
@@ -387,11 +390,50 @@ impl fmt::Debug for Connector {
     }
 }
 
-fn buffered(mut response: Response) -> impl Future<Output = Result<Response>> + Send {
-    let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+/// The same request once more, unless its body is made on the fly. [`Request::try_clone`] does that, too,
+/// but gives the copy a time limit to leave empty, which costs as much as all the rest.
+fn copied(request: &mut Request) -> Option<Request> {
+    if request.timeout().is_some() {
+        return request.try_clone();
+    }
+    let body = match request.body_mut() {
+        Some(body) => Some(shared(body)?),
+        None => None,
+    };
+    let mut copy = Request::new(request.method().clone(), request.url().clone());
+    *copy.headers_mut() = request.headers().clone();
+    *copy.version_mut() = request.version();
+    *copy.body_mut() = body;
+    Some(copy)
+}
+
+/// The same body once more, if its bytes are there: they are shared.
+fn shared(body: &mut reqwest::Body) -> Option<reqwest::Body> {
+    body.as_bytes()?;
+    let frame = Pin::new(&mut *body).poll_frame(&mut Context::from_waker(Waker::noop()));
+    let bytes = match frame {
+        Poll::Ready(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+        // Nothing is in it.
+        _ => Bytes::new(),
+    };
+    *body = bytes.clone().into();
+    Some(bytes.into())
+}
+
+/// The answer with its whole body, which is a [`BodyApart`] if it may be.
+fn buffered(
+    mut response: Response,
+    is_apart: bool,
+) -> impl Future<Output = Result<Response>> + Send {
+    let status = response.status();
     // An `async fn` would hold the response twice.
     async move {
         let body = whole_body(&mut response).await.map_err(broken)?;
+        if is_apart {
+            response.extensions_mut().insert(BodyApart(body));
+            return Ok(response);
+        }
+        let headers = std::mem::take(response.headers_mut());
         assemble(status, response.url().clone(), headers, body)
     }
 }
@@ -401,7 +443,7 @@ fn buffered(mut response: Response) -> impl Future<Output = Result<Response>> + 
 async fn buffered_or_cut(response: Response) -> Result<Response> {
     let (status, url) = (response.status(), response.url().clone());
     let headers = response.headers().clone();
-    match tokio::time::timeout(ERROR_BODY_TIMEOUT, buffered(response)).await {
+    match tokio::time::timeout(ERROR_BODY_TIMEOUT, buffered(response, false)).await {
         Ok(Ok(response)) => Ok(response),
         _ => assemble(status, url, headers, Bytes::new()),
     }
@@ -484,4 +526,46 @@ pub(crate) fn storage_request(method: Method, url: &str) -> Result<Request> {
     let url =
         Url::parse(url).map_err(|_| Error::new(ErrorKind::Decode, "the signed URL is no URL"))?;
     Ok(Request::new(method, url))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(body: Option<reqwest::Body>) -> Request {
+        let url = "http://a.test/x?y=1".parse().expect("a URL");
+        let mut request = Request::new(Method::PUT, url);
+        let headers = request.headers_mut();
+        headers.append("x-tag", HeaderValue::from_static("1"));
+        headers.append("x-tag", HeaderValue::from_static("2"));
+        *request.body_mut() = body;
+        request
+    }
+
+    #[test]
+    fn a_copy_of_a_request_is_the_same_request() {
+        for text in [None, Some(""), Some("text")] {
+            for timeout in [None, Some(Duration::from_secs(7))] {
+                let mut request = request(text.map(Into::into));
+                *request.timeout_mut() = timeout;
+                let copy = copied(&mut request).unwrap();
+                for request in [&request, &copy] {
+                    assert_eq!(request.method(), Method::PUT);
+                    assert_eq!(request.url().as_str(), "http://a.test/x?y=1");
+                    assert_eq!(request.headers().get_all("x-tag").iter().count(), 2);
+                    assert_eq!(request.timeout().copied(), timeout);
+                    let body = request.body().map(|body| body.as_bytes().unwrap());
+                    assert_eq!(body, text.map(str::as_bytes));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_made_on_the_fly_is_not_copied_and_stays() {
+        let body = reqwest::Body::wrap(reqwest::Body::from("text"));
+        let mut request = request(Some(body));
+        assert!(copied(&mut request).is_none());
+        assert!(request.body().is_some());
+    }
 }

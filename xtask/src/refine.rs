@@ -784,6 +784,19 @@ pub mod tests {
     }
 
     #[test]
+    fn a_method_holds_no_request_and_reads_by_the_hook() {
+        let answer = "{'200': {description: d, content: {application/json: {schema: {type: array, items: {type: string}}}}}}";
+        let paths = format!(
+            "{{/a: {{get: {{operationId: a, x-fastvm-method: a.b, responses: {answer}}}}}}}"
+        );
+        let methods = refined(&paths, "{}").unwrap().0.methods;
+        let text = quote!(#(#methods)*).to_string();
+        assert!(!text.contains(". pre ("), "{text}");
+        assert!(!text.contains("from_response"), "{text}");
+        assert_has(&text, "crate :: hooks :: read (response) . await");
+    }
+
+    #[test]
     fn a_set_of_values_keeps_those_it_does_not_know() {
         let types = types(
             "{Status: {description: A state., type: string, x-fastvm-known-values: [running, unknown], x-fastvm-value-docs: {running: It runs.}}}",
