@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use reqwest::{Request, Response};
+use reqwest::{Request, Response, Url};
 
 use crate::{CallInfo, Error, Result, Transport};
 
@@ -17,6 +17,8 @@ pub struct Client {
 
 struct Shared {
     base_url: String,
+    /// The same; `None` if it is none.
+    parsed_base_url: Option<Url>,
     http: reqwest::Client,
     transport: Arc<dyn Transport>,
 }
@@ -29,6 +31,7 @@ impl Client {
     pub fn new(base_url: &str, http: reqwest::Client, transport: Arc<dyn Transport>) -> Self {
         let base_url = base_url.trim_end_matches('/').to_owned();
         let shared = Arc::new(Shared {
+            parsed_base_url: Url::parse(&base_url).ok(),
             base_url,
             http,
             transport,
@@ -39,6 +42,10 @@ impl Client {
     /// Where the API lives, without a trailing slash.
     pub fn base_url(&self) -> &str {
         &self.shared.base_url
+    }
+
+    pub(crate) fn parsed_base_url(&self) -> Option<&Url> {
+        self.shared.parsed_base_url.as_ref()
     }
 
     /// What this client sends its requests with.

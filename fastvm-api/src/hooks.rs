@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http::header::ACCEPT;
 use progenitor_client::{ClientHooks, OperationInfo, ResponseValue};
-use reqwest::{Request, Response, StatusCode};
+use reqwest::{Request, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 
 use crate::generated::raw;
@@ -68,6 +68,15 @@ impl Runtime {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Where the API has this path. Only the path is parsed: the rest has been when the client was made.
+    #[allow(clippy::result_large_err, reason = "the error is progenitor's")]
+    pub(crate) fn url(&self, path: &str) -> std::result::Result<Url, progenitor_client::Error<()>> {
+        let base = self.client.parsed_base_url().ok_or_else(|| {
+            progenitor_client::Error::InvalidRequest("the base URL is not a URL".to_owned())
+        })?;
+        Ok(below(base, path))
+    }
+
     /// The headers of the answer.
     pub(crate) fn into_headers(self) -> HeaderMap {
         let answer = Seen::of(self.seen).answer;
@@ -108,6 +117,15 @@ impl Runtime {
     }
 }
 
+fn below(base: &Url, path: &str) -> Url {
+    let mut url = base.clone();
+    match base.path() {
+        "/" => url.set_path(path),
+        prefix => url.set_path(&[prefix, path].concat()),
+    }
+    url
+}
+
 /// What serde says, without the value that it quotes: that can be a secret.
 fn without_value(message: &str) -> String {
     for what in ["invalid type", "invalid value", "unknown variant"] {
@@ -120,7 +138,7 @@ fn without_value(message: &str) -> String {
 }
 
 /// How much is made room for at once because an answer says that it will be so long.
-const MOST_RESERVED: u64 = 16 * 1024 * 1024;
+const MOST_RESERVED: u64 = 64 * 1024 * 1024;
 
 /// The whole body of an answer, which does not move, as in [`Response::bytes`]: the future is a part of
 /// that of each call. Most bodies come in one piece, which is taken as it is.
@@ -230,6 +248,25 @@ mod tests {
         let pieces: Vec<_> = pieces.iter().map(|piece| Ok::<_, String>(*piece)).collect();
         let body = reqwest::Body::wrap_stream(futures_util::stream::iter(pieces));
         http::Response::new(body).into()
+    }
+
+    #[test]
+    fn the_url_of_a_path_is_that_of_the_whole_text() {
+        for base in [
+            "http://127.0.0.1:8",
+            "https://api.example",
+            "http://[::1]/a/b",
+        ] {
+            for path in [
+                "/v1/vms",
+                "/v1/vms/a%2Fb%20%25/exec",
+                "/v1/vms/%E2%82%AC;=@:~",
+                "/healthz",
+            ] {
+                let whole = Url::parse(&format!("{base}{path}")).unwrap();
+                assert_eq!(below(&Url::parse(base).unwrap(), path), whole);
+            }
+        }
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, bail};
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
+use syn::punctuated::Punctuated;
 use syn::visit_mut::{self, VisitMut};
 use syn::{Expr, Fields, Ident, ImplItem, Item, ItemEnum, ItemStruct, Type};
 
@@ -145,6 +146,7 @@ fn keep_raw_client(rest: Vec<Item>, refined: &mut Refined) {
                         method.attrs.clear();
                         drop_version_header(&mut method);
                         trim_exchange(&mut method);
+                        UrlOfPath.visit_block_mut(&mut method.block);
                         refined.methods.push(method);
                     }
                 }
@@ -181,6 +183,38 @@ fn trim_exchange(method: &mut syn::ImplItemFn) {
     let statements = &mut method.block.stmts;
     statements.retain(|statement| !calls_pre(statement));
     ReadByHooks.visit_block_mut(&mut method.block);
+}
+
+/// `format!("{}/a/{}", self.baseurl, b)` → `self.inner.url(&format!("/a/{}", b))?`, which parses no more
+/// than the path.
+struct UrlOfPath;
+
+impl VisitMut for UrlOfPath {
+    fn visit_expr_mut(&mut self, expression: &mut Expr) {
+        visit_mut::visit_expr_mut(self, expression);
+        let Expr::Macro(call) = expression else {
+            return;
+        };
+        let arguments = call
+            .mac
+            .parse_body_with(Punctuated::<Expr, syn::Token![,]>::parse_terminated);
+        let arguments: Vec<Expr> = arguments.into_iter().flatten().collect();
+        let [Expr::Lit(format), base, rest @ ..] = &arguments[..] else {
+            return;
+        };
+        let syn::Lit::Str(format) = &format.lit else {
+            return;
+        };
+        let format = format.value();
+        let is_base = base.to_token_stream().to_string() == "self . baseurl";
+        let Some(path) = format.strip_prefix("{}").filter(|_| is_base) else {
+            return;
+        };
+        *expression = match rest {
+            [] => syn::parse_quote!(self.inner.url(#path)?),
+            rest => syn::parse_quote!(self.inner.url(&format!(#path, #(#rest),*))?),
+        };
+    }
 }
 
 /// `ResponseValue::from_response` → `crate::hooks::read`
@@ -784,16 +818,23 @@ pub mod tests {
     }
 
     #[test]
-    fn a_method_holds_no_request_and_reads_by_the_hook() {
+    fn a_method_holds_no_request_and_has_its_url_and_answer_from_the_hooks() {
         let answer = "{'200': {description: d, content: {application/json: {schema: {type: array, items: {type: string}}}}}}";
-        let paths = format!(
-            "{{/a: {{get: {{operationId: a, x-fastvm-method: a.b, responses: {answer}}}}}}}"
-        );
-        let methods = refined(&paths, "{}").unwrap().0.methods;
-        let text = quote!(#(#methods)*).to_string();
+        let method = |path: &str, parameters: &str| {
+            let operation =
+                format!("operationId: a, x-fastvm-method: a.b, {parameters}responses: {answer}");
+            let paths = format!("{{'{path}': {{get: {{{operation}}}}}}}");
+            let methods = refined(&paths, "{}").unwrap().0.methods;
+            quote!(#(#methods)*).to_string()
+        };
+        let id = "parameters: [{name: id, in: path, required: true, schema: {type: string}}], ";
+        let with_id = method("/a/{id}", id);
+        assert_has(&with_id, r#"self . inner . url (& format ! ("/a/{}" ,"#);
+        let text = method("/a", "");
         assert!(!text.contains(". pre ("), "{text}");
         assert!(!text.contains("from_response"), "{text}");
         assert_has(&text, "crate :: hooks :: read (response) . await");
+        assert_has(&text, r#"let url = self . inner . url ("/a") ? ;"#);
     }
 
     #[test]

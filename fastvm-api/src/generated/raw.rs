@@ -38,7 +38,7 @@ impl Client {
         metadata: Option<&'a BTreeMap<String, String>>,
         status: Option<types::VmStatus>,
     ) -> Result<ResponseValue<Vec<types::Vm>>, Error<()>> {
-        let url = format!("{}/v1/vms", self.baseurl,);
+        let url = self.inner.url("/v1/vms")?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -66,7 +66,7 @@ impl Client {
         &'a self,
         body: &'a types::LaunchVmRequest,
     ) -> Result<ResponseValue<types::LaunchVmResponse>, Error<()>> {
-        let url = format!("{}/v1/vms", self.baseurl,);
+        let url = self.inner.url("/v1/vms")?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -93,7 +93,7 @@ impl Client {
         &'a self,
         id: &'a str,
     ) -> Result<ResponseValue<types::Vm>, Error<()>> {
-        let url = format!("{}/v1/vms/{}", self.baseurl, encode_path(& id.to_string()),);
+        let url = self.inner.url(&format!("/v1/vms/{}", encode_path(& id.to_string())))?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -119,7 +119,7 @@ impl Client {
         &'a self,
         id: &'a str,
     ) -> Result<ResponseValue<types::DeleteResponse>, Error<()>> {
-        let url = format!("{}/v1/vms/{}", self.baseurl, encode_path(& id.to_string()),);
+        let url = self.inner.url(&format!("/v1/vms/{}", encode_path(& id.to_string())))?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -146,7 +146,7 @@ impl Client {
         id: &'a str,
         body: &'a types::UpdateVmRequest,
     ) -> Result<ResponseValue<types::Vm>, Error<()>> {
-        let url = format!("{}/v1/vms/{}", self.baseurl, encode_path(& id.to_string()),);
+        let url = self.inner.url(&format!("/v1/vms/{}", encode_path(& id.to_string())))?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -173,9 +173,9 @@ impl Client {
         &'a self,
         id: &'a str,
     ) -> Result<ResponseValue<types::Vm>, Error<()>> {
-        let url = format!(
-            "{}/v1/vms/{}/pause", self.baseurl, encode_path(& id.to_string()),
-        );
+        let url = self
+            .inner
+            .url(&format!("/v1/vms/{}/pause", encode_path(& id.to_string())))?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -201,9 +201,9 @@ impl Client {
         &'a self,
         id: &'a str,
     ) -> Result<ResponseValue<types::Vm>, Error<()>> {
-        let url = format!(
-            "{}/v1/vms/{}/resume", self.baseurl, encode_path(& id.to_string()),
-        );
+        let url = self
+            .inner
+            .url(&format!("/v1/vms/{}/resume", encode_path(& id.to_string())))?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -229,9 +229,9 @@ impl Client {
         &'a self,
         id: &'a str,
     ) -> Result<ResponseValue<types::Vm>, Error<()>> {
-        let url = format!(
-            "{}/v1/vms/{}/ttl/refresh", self.baseurl, encode_path(& id.to_string()),
-        );
+        let url = self
+            .inner
+            .url(&format!("/v1/vms/{}/ttl/refresh", encode_path(& id.to_string())))?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -257,9 +257,9 @@ impl Client {
         &'a self,
         id: &'a str,
     ) -> Result<ResponseValue<types::ConsoleTokenResponse>, Error<()>> {
-        let url = format!(
-            "{}/v1/vms/{}/console-token", self.baseurl, encode_path(& id.to_string()),
-        );
+        let url = self
+            .inner
+            .url(&format!("/v1/vms/{}/console-token", encode_path(& id.to_string())))?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -286,9 +286,9 @@ impl Client {
         id: &'a str,
         body: &'a types::ExecVmRequest,
     ) -> Result<ResponseValue<types::ExecVmResponse>, Error<()>> {
-        let url = format!(
-            "{}/v1/vms/{}/exec", self.baseurl, encode_path(& id.to_string()),
-        );
+        let url = self
+            .inner
+            .url(&format!("/v1/vms/{}/exec", encode_path(& id.to_string())))?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -316,9 +316,9 @@ impl Client {
         id: &'a str,
         body: &'a types::FirewallPolicy,
     ) -> Result<ResponseValue<types::Vm>, Error<()>> {
-        let url = format!(
-            "{}/v1/vms/{}/firewall", self.baseurl, encode_path(& id.to_string()),
-        );
+        let url = self
+            .inner
+            .url(&format!("/v1/vms/{}/firewall", encode_path(& id.to_string())))?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -346,9 +346,9 @@ impl Client {
         id: &'a str,
         body: &'a types::PatchFirewallRequest,
     ) -> Result<ResponseValue<types::Vm>, Error<()>> {
-        let url = format!(
-            "{}/v1/vms/{}/firewall", self.baseurl, encode_path(& id.to_string()),
-        );
+        let url = self
+            .inner
+            .url(&format!("/v1/vms/{}/firewall", encode_path(& id.to_string())))?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -375,9 +375,9 @@ impl Client {
         &'a self,
         id: &'a str,
     ) -> Result<ResponseValue<Vec<types::Service>>, Error<()>> {
-        let url = format!(
-            "{}/v1/vms/{}/services", self.baseurl, encode_path(& id.to_string()),
-        );
+        let url = self
+            .inner
+            .url(&format!("/v1/vms/{}/services", encode_path(& id.to_string())))?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -404,9 +404,9 @@ impl Client {
         id: &'a str,
         body: &'a types::RegisterServiceRequest,
     ) -> Result<ResponseValue<types::Service>, Error<()>> {
-        let url = format!(
-            "{}/v1/vms/{}/services", self.baseurl, encode_path(& id.to_string()),
-        );
+        let url = self
+            .inner
+            .url(&format!("/v1/vms/{}/services", encode_path(& id.to_string())))?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -435,10 +435,14 @@ impl Client {
         service_name: &'a str,
         body: &'a types::UpdateServiceRequest,
     ) -> Result<ResponseValue<types::Service>, Error<()>> {
-        let url = format!(
-            "{}/v1/vms/{}/services/{}", self.baseurl, encode_path(& id.to_string()),
-            encode_path(& service_name.to_string()),
-        );
+        let url = self
+            .inner
+            .url(
+                &format!(
+                    "/v1/vms/{}/services/{}", encode_path(& id.to_string()),
+                    encode_path(& service_name.to_string())
+                ),
+            )?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -466,10 +470,14 @@ impl Client {
         id: &'a str,
         service_name: &'a str,
     ) -> Result<ResponseValue<()>, Error<()>> {
-        let url = format!(
-            "{}/v1/vms/{}/services/{}", self.baseurl, encode_path(& id.to_string()),
-            encode_path(& service_name.to_string()),
-        );
+        let url = self
+            .inner
+            .url(
+                &format!(
+                    "/v1/vms/{}/services/{}", encode_path(& id.to_string()),
+                    encode_path(& service_name.to_string())
+                ),
+            )?;
         #[allow(unused_mut)]
         let mut request = self.client.delete(url).build()?;
         let info = OperationInfo {
@@ -489,9 +497,9 @@ impl Client {
         id: &'a str,
         body: &'a types::PresignFileRequest,
     ) -> Result<ResponseValue<types::FilePresignResponse>, Error<()>> {
-        let url = format!(
-            "{}/v1/vms/{}/files/presign", self.baseurl, encode_path(& id.to_string()),
-        );
+        let url = self
+            .inner
+            .url(&format!("/v1/vms/{}/files/presign", encode_path(& id.to_string())))?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -519,9 +527,9 @@ impl Client {
         id: &'a str,
         body: &'a types::FetchFileRequest,
     ) -> Result<ResponseValue<types::ExecVmResponse>, Error<()>> {
-        let url = format!(
-            "{}/v1/vms/{}/files/fetch", self.baseurl, encode_path(& id.to_string()),
-        );
+        let url = self
+            .inner
+            .url(&format!("/v1/vms/{}/files/fetch", encode_path(& id.to_string())))?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -549,9 +557,9 @@ impl Client {
         id: &'a str,
         body: &'a types::AttachVolumeRequest,
     ) -> Result<ResponseValue<types::VolumeAttachmentItem>, Error<()>> {
-        let url = format!(
-            "{}/v1/vms/{}/volumes", self.baseurl, encode_path(& id.to_string()),
-        );
+        let url = self
+            .inner
+            .url(&format!("/v1/vms/{}/volumes", encode_path(& id.to_string())))?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -579,10 +587,14 @@ impl Client {
         id: &'a str,
         volume_id: &'a str,
     ) -> Result<ResponseValue<types::DetachVolumeResponse>, Error<()>> {
-        let url = format!(
-            "{}/v1/vms/{}/volumes/{}", self.baseurl, encode_path(& id.to_string()),
-            encode_path(& volume_id.to_string()),
-        );
+        let url = self
+            .inner
+            .url(
+                &format!(
+                    "/v1/vms/{}/volumes/{}", encode_path(& id.to_string()), encode_path(&
+                    volume_id.to_string())
+                ),
+            )?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -607,7 +619,7 @@ impl Client {
     pub async fn list_volumes<'a>(
         &'a self,
     ) -> Result<ResponseValue<Vec<types::Volume>>, Error<()>> {
-        let url = format!("{}/v1/volumes", self.baseurl,);
+        let url = self.inner.url("/v1/volumes")?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -633,7 +645,7 @@ impl Client {
         &'a self,
         body: &'a types::CreateVolumeRequest,
     ) -> Result<ResponseValue<types::Volume>, Error<()>> {
-        let url = format!("{}/v1/volumes", self.baseurl,);
+        let url = self.inner.url("/v1/volumes")?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -660,9 +672,9 @@ impl Client {
         &'a self,
         id: &'a str,
     ) -> Result<ResponseValue<types::Volume>, Error<()>> {
-        let url = format!(
-            "{}/v1/volumes/{}", self.baseurl, encode_path(& id.to_string()),
-        );
+        let url = self
+            .inner
+            .url(&format!("/v1/volumes/{}", encode_path(& id.to_string())))?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -688,9 +700,9 @@ impl Client {
         &'a self,
         id: &'a str,
     ) -> Result<ResponseValue<types::DeleteResponse>, Error<()>> {
-        let url = format!(
-            "{}/v1/volumes/{}", self.baseurl, encode_path(& id.to_string()),
-        );
+        let url = self
+            .inner
+            .url(&format!("/v1/volumes/{}", encode_path(& id.to_string())))?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -717,9 +729,9 @@ impl Client {
         id: &'a str,
         body: &'a types::UpdateVolumeRequest,
     ) -> Result<ResponseValue<types::Volume>, Error<()>> {
-        let url = format!(
-            "{}/v1/volumes/{}", self.baseurl, encode_path(& id.to_string()),
-        );
+        let url = self
+            .inner
+            .url(&format!("/v1/volumes/{}", encode_path(& id.to_string())))?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -746,9 +758,9 @@ impl Client {
         &'a self,
         id: &'a str,
     ) -> Result<ResponseValue<Vec<types::VolumeAttachmentItemWithVm>>, Error<()>> {
-        let url = format!(
-            "{}/v1/volumes/{}/attachments", self.baseurl, encode_path(& id.to_string()),
-        );
+        let url = self
+            .inner
+            .url(&format!("/v1/volumes/{}/attachments", encode_path(& id.to_string())))?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -774,9 +786,9 @@ impl Client {
         &'a self,
         id: &'a str,
     ) -> Result<ResponseValue<Vec<types::BucketMount>>, Error<()>> {
-        let url = format!(
-            "{}/v1/vms/{}/bucket-mounts", self.baseurl, encode_path(& id.to_string()),
-        );
+        let url = self
+            .inner
+            .url(&format!("/v1/vms/{}/bucket-mounts", encode_path(& id.to_string())))?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -803,9 +815,9 @@ impl Client {
         id: &'a str,
         body: &'a types::AttachBucketMountRequest,
     ) -> Result<ResponseValue<types::BucketMount>, Error<()>> {
-        let url = format!(
-            "{}/v1/vms/{}/bucket-mounts", self.baseurl, encode_path(& id.to_string()),
-        );
+        let url = self
+            .inner
+            .url(&format!("/v1/vms/{}/bucket-mounts", encode_path(& id.to_string())))?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -833,10 +845,14 @@ impl Client {
         id: &'a str,
         bucket_mount_id: &'a str,
     ) -> Result<ResponseValue<types::BucketMount>, Error<()>> {
-        let url = format!(
-            "{}/v1/vms/{}/bucket-mounts/{}", self.baseurl, encode_path(& id.to_string()),
-            encode_path(& bucket_mount_id.to_string()),
-        );
+        let url = self
+            .inner
+            .url(
+                &format!(
+                    "/v1/vms/{}/bucket-mounts/{}", encode_path(& id.to_string()),
+                    encode_path(& bucket_mount_id.to_string())
+                ),
+            )?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -863,10 +879,14 @@ impl Client {
         id: &'a str,
         bucket_mount_id: &'a str,
     ) -> Result<ResponseValue<()>, Error<()>> {
-        let url = format!(
-            "{}/v1/vms/{}/bucket-mounts/{}", self.baseurl, encode_path(& id.to_string()),
-            encode_path(& bucket_mount_id.to_string()),
-        );
+        let url = self
+            .inner
+            .url(
+                &format!(
+                    "/v1/vms/{}/bucket-mounts/{}", encode_path(& id.to_string()),
+                    encode_path(& bucket_mount_id.to_string())
+                ),
+            )?;
         #[allow(unused_mut)]
         let mut request = self.client.delete(url).build()?;
         let info = OperationInfo {
@@ -887,10 +907,14 @@ impl Client {
         bucket_mount_id: &'a str,
         body: &'a types::RotateBucketMountRequest,
     ) -> Result<ResponseValue<types::BucketMount>, Error<()>> {
-        let url = format!(
-            "{}/v1/vms/{}/bucket-mounts/{}", self.baseurl, encode_path(& id.to_string()),
-            encode_path(& bucket_mount_id.to_string()),
-        );
+        let url = self
+            .inner
+            .url(
+                &format!(
+                    "/v1/vms/{}/bucket-mounts/{}", encode_path(& id.to_string()),
+                    encode_path(& bucket_mount_id.to_string())
+                ),
+            )?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -916,7 +940,7 @@ impl Client {
     pub async fn list_ssh_keys<'a>(
         &'a self,
     ) -> Result<ResponseValue<types::SshKeyListResponse>, Error<()>> {
-        let url = format!("{}/v1/me/ssh-keys", self.baseurl,);
+        let url = self.inner.url("/v1/me/ssh-keys")?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -942,7 +966,7 @@ impl Client {
         &'a self,
         body: &'a types::AddSshKeyRequest,
     ) -> Result<ResponseValue<types::SshKey>, Error<()>> {
-        let url = format!("{}/v1/me/ssh-keys", self.baseurl,);
+        let url = self.inner.url("/v1/me/ssh-keys")?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -969,9 +993,11 @@ impl Client {
         &'a self,
         fingerprint: &'a str,
     ) -> Result<ResponseValue<types::DeleteResponse>, Error<()>> {
-        let url = format!(
-            "{}/v1/me/ssh-keys/{}", self.baseurl, encode_path(& fingerprint.to_string()),
-        );
+        let url = self
+            .inner
+            .url(
+                &format!("/v1/me/ssh-keys/{}", encode_path(& fingerprint.to_string())),
+            )?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -997,7 +1023,7 @@ impl Client {
         &'a self,
         metadata: Option<&'a BTreeMap<String, String>>,
     ) -> Result<ResponseValue<Vec<types::Snapshot>>, Error<()>> {
-        let url = format!("{}/v1/snapshots", self.baseurl,);
+        let url = self.inner.url("/v1/snapshots")?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -1024,7 +1050,7 @@ impl Client {
         &'a self,
         body: &'a types::CreateSnapshotRequest,
     ) -> Result<ResponseValue<types::Snapshot>, Error<()>> {
-        let url = format!("{}/v1/snapshots", self.baseurl,);
+        let url = self.inner.url("/v1/snapshots")?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -1051,9 +1077,9 @@ impl Client {
         &'a self,
         id: &'a str,
     ) -> Result<ResponseValue<types::Snapshot>, Error<()>> {
-        let url = format!(
-            "{}/v1/snapshots/{}", self.baseurl, encode_path(& id.to_string()),
-        );
+        let url = self
+            .inner
+            .url(&format!("/v1/snapshots/{}", encode_path(& id.to_string())))?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -1079,9 +1105,9 @@ impl Client {
         &'a self,
         id: &'a str,
     ) -> Result<ResponseValue<types::DeleteResponse>, Error<()>> {
-        let url = format!(
-            "{}/v1/snapshots/{}", self.baseurl, encode_path(& id.to_string()),
-        );
+        let url = self
+            .inner
+            .url(&format!("/v1/snapshots/{}", encode_path(& id.to_string())))?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -1108,9 +1134,9 @@ impl Client {
         id: &'a str,
         body: &'a types::UpdateSnapshotRequest,
     ) -> Result<ResponseValue<types::Snapshot>, Error<()>> {
-        let url = format!(
-            "{}/v1/snapshots/{}", self.baseurl, encode_path(& id.to_string()),
-        );
+        let url = self
+            .inner
+            .url(&format!("/v1/snapshots/{}", encode_path(& id.to_string())))?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -1136,7 +1162,7 @@ impl Client {
     pub async fn list_snapshot_imports<'a>(
         &'a self,
     ) -> Result<ResponseValue<Vec<types::SnapshotImportResponse>>, Error<()>> {
-        let url = format!("{}/v1/snapshot-imports", self.baseurl,);
+        let url = self.inner.url("/v1/snapshot-imports")?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -1162,7 +1188,7 @@ impl Client {
         &'a self,
         body: &'a types::CreateSnapshotImportRequest,
     ) -> Result<ResponseValue<types::SnapshotImportResponse>, Error<()>> {
-        let url = format!("{}/v1/snapshot-imports", self.baseurl,);
+        let url = self.inner.url("/v1/snapshot-imports")?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -1189,7 +1215,7 @@ impl Client {
         &'a self,
         body: &'a types::PresignContextRequest,
     ) -> Result<ResponseValue<types::ContextPresignResponse>, Error<()>> {
-        let url = format!("{}/v1/snapshot-imports/context-presign", self.baseurl,);
+        let url = self.inner.url("/v1/snapshot-imports/context-presign")?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -1216,9 +1242,9 @@ impl Client {
         &'a self,
         id: &'a str,
     ) -> Result<ResponseValue<types::SnapshotImportResponse>, Error<()>> {
-        let url = format!(
-            "{}/v1/snapshot-imports/{}", self.baseurl, encode_path(& id.to_string()),
-        );
+        let url = self
+            .inner
+            .url(&format!("/v1/snapshot-imports/{}", encode_path(& id.to_string())))?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -1244,9 +1270,9 @@ impl Client {
         &'a self,
         id: &'a str,
     ) -> Result<ResponseValue<types::DeleteResponse>, Error<()>> {
-        let url = format!(
-            "{}/v1/snapshot-imports/{}", self.baseurl, encode_path(& id.to_string()),
-        );
+        let url = self
+            .inner
+            .url(&format!("/v1/snapshot-imports/{}", encode_path(& id.to_string())))?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -1272,10 +1298,11 @@ impl Client {
         &'a self,
         id: &'a str,
     ) -> Result<ResponseValue<types::SnapshotImportResponse>, Error<()>> {
-        let url = format!(
-            "{}/v1/snapshot-imports/{}/cancel", self.baseurl, encode_path(& id
-            .to_string()),
-        );
+        let url = self
+            .inner
+            .url(
+                &format!("/v1/snapshot-imports/{}/cancel", encode_path(& id.to_string())),
+            )?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -1300,7 +1327,7 @@ impl Client {
     pub async fn get_org_quotas<'a>(
         &'a self,
     ) -> Result<ResponseValue<types::OrgQuotaUsage>, Error<()>> {
-        let url = format!("{}/v1/org/quotas", self.baseurl,);
+        let url = self.inner.url("/v1/org/quotas")?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -1325,7 +1352,7 @@ impl Client {
     pub async fn get_pricing<'a>(
         &'a self,
     ) -> Result<ResponseValue<types::PricingResponse>, Error<()>> {
-        let url = format!("{}/v1/pricing", self.baseurl,);
+        let url = self.inner.url("/v1/pricing")?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -1350,7 +1377,7 @@ impl Client {
     pub async fn get_health<'a>(
         &'a self,
     ) -> Result<ResponseValue<types::HealthResponse>, Error<()>> {
-        let url = format!("{}/healthz", self.baseurl,);
+        let url = self.inner.url("/healthz")?;
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -1377,9 +1404,9 @@ impl Client {
         id_of_stream: &'a str,
         body: &'a types::ExecVmRequest,
     ) -> Result<ResponseValue<ByteStream>, Error<()>> {
-        let url = format!(
-            "{}/v1/vms/{}/exec", self.baseurl, encode_path(& id_of_stream.to_string()),
-        );
+        let url = self
+            .inner
+            .url(&format!("/v1/vms/{}/exec", encode_path(& id_of_stream.to_string())))?;
         #[allow(unused_mut)]
         let mut request = self.client.post(url).json(&body).build()?;
         let info = OperationInfo {

@@ -116,6 +116,9 @@ struct Bench {
     tls: Server,
 }
 
+/// Where curl finds it.
+const CURL_CERTIFICATE: &str = "CURL_CA_BUNDLE";
+
 /// Of the server for TLS, beside the files.
 const CERTIFICATE_FILE: &str = "certificate.pem";
 
@@ -197,7 +200,7 @@ impl Bench {
         command.env(KEY, &self.key).env(URL, &server.url);
         if let Some(certificate) = &server.certificate {
             command.env(CERTIFICATE, certificate);
-            command.env("CURL_CA_BUNDLE", certificate);
+            command.env(CURL_CERTIFICATE, certificate);
         }
         Ok(())
     }
@@ -279,6 +282,10 @@ impl Server {
     fn start(program: &Path, key: &str, certificate: Option<&Path>) -> Result<Self, Failure> {
         let mut command = Command::new(program);
         command.arg("serve").args(certificate).env(KEY, key);
+        if let Some(path) = certificate {
+            // For the commands that it runs.
+            command.env(CURL_CERTIFICATE, path);
+        }
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
