@@ -117,6 +117,7 @@ impl Runtime {
     }
 }
 
+/// The URL of a path below the base URL.
 fn below(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
     match base.path() {
@@ -140,8 +141,8 @@ fn without_value(message: &str) -> String {
 /// How much is made room for at once because an answer says that it will be so long.
 const MOST_RESERVED: u64 = 64 * 1024 * 1024;
 
-/// The whole body of an answer, which does not move, as in [`Response::bytes`]: the future is a part of
-/// that of each call. Most bodies come in one piece, which is taken as it is.
+/// The whole body of an answer. The answer stays where it is, unlike with [`Response::bytes`], whose
+/// future would make that of each call large. Most bodies come in one piece, which is taken as it is.
 #[doc(hidden)]
 pub async fn whole_body(response: &mut Response) -> reqwest::Result<Bytes> {
     let Some(first) = response.chunk().await? else {
