@@ -50,6 +50,8 @@ struct Life<'a> {
     marks: BTreeMap<String, Ran>,
     /// A transfer failed: what it staged is removed as well as that can be done.
     has_failed_transfer: bool,
+    /// It was paused: a pause that was sent twice may do so again at any moment.
+    has_paused: bool,
 }
 
 /// From launch to deletion. A thorough life has each verb once.
@@ -68,6 +70,7 @@ pub(crate) async fn live(world: &World, client: &Client, rng: &mut Rng, is_thoro
         folder,
         marks: BTreeMap::new(),
         has_failed_transfer: false,
+        has_paused: false,
     };
     let verbs: Vec<u8> = match is_thorough {
         true => (0..VERBS).collect(),
@@ -220,10 +223,15 @@ impl Life<'_> {
                     break;
                 }
                 count += 1;
-                let is_next = line.source == LineSource::Stdout && line.text == count.to_string();
-                if !is_next {
-                    return Ok(Err(line));
+                let next = count.to_string();
+                if line.source == LineSource::Stdout && line.text == next && line.is_terminated {
+                    continue;
                 }
+                // What has come of a line when the stream breaks; why it did comes behind.
+                if !line.is_terminated && next.starts_with(&line.text) {
+                    lines.try_next().await?;
+                }
+                return Ok(Err(line));
             }
             Ok::<_, Error>(Ok(count))
         };
@@ -548,6 +556,7 @@ impl Life<'_> {
     }
 
     async fn pause(&mut self) -> Done {
+        self.has_paused = true;
         let tally = &self.world.tally;
         let paused = tally.act("pause", CALL, self.vm.pause()).await?;
         tally.same(
@@ -705,7 +714,8 @@ impl Life<'_> {
             return false;
         };
         let error = format!("{:?}: {error}", error.status());
-        let says_gone = error.starts_with("Some(404)") || error.starts_with("Some(409)");
+        let says_gone =
+            error.starts_with("Some(404)") || (error.starts_with("Some(409)") && !self.has_paused);
         for _ in 0..100 {
             match self.client.vms().retrieve(&self.vm.id).await {
                 Ok(vm) if vm.status == VmStatus::Running => {
