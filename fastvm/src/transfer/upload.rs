@@ -25,7 +25,8 @@ use crate::connector::storage_request;
 use crate::exec::{succeeded, timeout_sec};
 use crate::idle::watched;
 
-/// Whether what was staged (`$1`) has its length (`$2`) and, if one is given, its SHA-256 (`$3`).
+/// Whether what was staged (`$1`) has its length (`$2`) and, if one is given, its SHA-256 (`$3`); and
+/// how it gets its name.
 const WHOLE: &str = r#"
 staged=$1 size=$2 sum=$3
 whole() {
@@ -36,6 +37,12 @@ whole() {
     found=$(sha256sum < "$staged") || return
     [ "${found%% *}" = "$sum" ] || { echo "the checksum is another: the data was damaged" >&2; return 1; }
 }
+# `mv` puts it into a folder that somebody has made there just now.
+settle() {
+    mv -f "$1" "$target" || return
+    into=$target/${1##*/}
+    [ ! -e "$into" ] || { rm -rf "$into"; echo "a folder has come about there meanwhile" >&2; return 1; }
+}
 "#;
 
 /// Gives a staged file its mode (`$4`) and its name (`$5`), at once and as a whole.
@@ -44,7 +51,7 @@ mode=$4 target=$5
 place() {
     whole || return
     [ ! -d "$target" ] || { echo "it is a folder: name the file" >&2; return 1; }
-    chmod "$mode" "$staged" && mv -f "$staged" "$target"
+    chmod "$mode" "$staged" && settle "$staged"
 }
 place; code=$?
 [ "$code" = 0 ] || rm -f "$staged"
@@ -64,7 +71,7 @@ place() {
     fi
     mkdir -p "$beside" && (cd "$beside" && tar "$how" "$staged") || return
     [ ! -e "$target" ] || { echo "it has come about meanwhile" >&2; return 1; }
-    chmod "$mode" "$beside" && mv "$beside" "$target"
+    chmod "$mode" "$beside" && settle "$beside"
 }
 place; code=$?
 rm -rf "$staged" "$beside"
@@ -470,4 +477,66 @@ fn parent_of(path: &str) -> &str {
 
 pub(crate) fn temporary_name() -> String {
     format!(".fastvm-upload-{:016x}", fastrand::u64(..))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+    use std::process::Command;
+
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).expect("a folder");
+        let name =
+            |entry: std::io::Result<fs::DirEntry>| entry.ok()?.file_name().into_string().ok();
+        let mut names: Vec<_> = entries.filter_map(name).collect();
+        names.sort();
+        names
+    }
+
+    /// Runs a script as a VM does; `chmod`, the last step before what was made gets its name, lets
+    /// somebody else make a folder there.
+    fn place(script: &str, folder: &Path, arguments: [&str; 3]) -> std::process::Output {
+        let chmod = folder.join("bin/chmod");
+        fs::create_dir_all(folder.join("bin")).expect("a folder");
+        fs::write(&chmod, "#!/bin/sh\nmkdir -p target/theirs\n").expect("a script");
+        fs::set_permissions(&chmod, fs::Permissions::from_mode(0o755)).expect("a mode");
+        let path = std::env::var("PATH").unwrap_or_default();
+        let [size, how, beside] = arguments;
+        Command::new("sh")
+            .args(["-c", &[WHOLE, script].concat(), "sh"])
+            .arg(folder.join("staged"))
+            .args([size, ""])
+            .args(["755", "target", how, beside])
+            .current_dir(folder)
+            .env("PATH", format!("{}/bin:{path}", folder.display()))
+            .output()
+            .expect("there is a shell")
+    }
+
+    #[test]
+    fn a_folder_that_comes_about_in_the_last_moment_is_left_as_it_is() {
+        let archive = vec![0; 10240];
+        for (script, content, how) in [(RENAME, &b"data"[..], ""), (UNPACK, &archive, "-xf")] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let folder = folder.path();
+            fs::write(folder.join("staged"), content).expect("a file");
+            let size = content.len().to_string();
+            let placed = place(script, folder, [&size, how, "beside"]);
+            let reason = String::from_utf8_lossy(&placed.stderr);
+            assert!(
+                !placed.status.success() && reason.contains("meanwhile"),
+                "{reason}"
+            );
+            assert_eq!(names(&folder.join("target")), ["theirs"]);
+            assert_eq!(
+                names(folder),
+                ["bin", "target"],
+                "nothing temporary is left"
+            );
+        }
+    }
 }
