@@ -257,8 +257,11 @@ impl Call {
         info.vm_id = vm_id.map(str::to_owned);
         info.takes_body_apart = true;
         let headers = self.options.header_map(operation)?;
+        let baseurl = self.client.parsed_base_url().cloned().ok_or_else(|| {
+            Error::new(ErrorKind::InvalidInput, "the base URL is not a URL").with_call(&info)
+        })?;
         let raw = raw::Client {
-            baseurl: self.client.base_url().to_owned(),
+            baseurl,
             client: self.client.http().clone(),
             inner: Runtime::new(self.client.clone(), info, headers),
         };

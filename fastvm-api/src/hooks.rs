@@ -68,15 +68,6 @@ impl Runtime {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where the API has this path. Only the path is parsed: the rest has been when the client was made.
-    #[allow(clippy::result_large_err, reason = "the error is progenitor's")]
-    pub(crate) fn url(&self, path: &str) -> std::result::Result<Url, progenitor_client::Error<()>> {
-        let base = self.client.parsed_base_url().ok_or_else(|| {
-            progenitor_client::Error::InvalidRequest("the base URL is not a URL".to_owned())
-        })?;
-        Ok(below(base, path))
-    }
-
     /// The headers of the answer.
     pub(crate) fn into_headers(self) -> HeaderMap {
         let answer = Seen::of(self.seen).answer;
@@ -117,8 +108,8 @@ impl Runtime {
     }
 }
 
-/// The URL of a path below the base URL.
-fn below(base: &Url, path: &str) -> Url {
+/// The URL of a path below the base URL. Only the path is parsed: the rest was when the client was made.
+pub(crate) fn below(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
     match base.path() {
         "/" => url.set_path(path),

@@ -57,8 +57,9 @@ impl Leftover {
     /// that it is in; of one that runs no commands, nobody knows when it will.
     fn may_pass(&self, error: &Error) -> bool {
         match self {
-            Self::Staged { .. } if error.is_conflict() => false,
-            _ if error.kind() == ErrorKind::Command => false,
+            Self::Staged { .. } if error.is_conflict() || error.kind() == ErrorKind::Command => {
+                false
+            }
             _ => {
                 error.is_conflict()
                     || error.is_rate_limited()

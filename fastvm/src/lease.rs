@@ -87,6 +87,8 @@ impl Lease {
     ///
     /// What the last attempt failed with. The TTL deletes the VM then.
     pub async fn close(mut self) -> Result<()> {
+        // No heartbeat may put off what the TTL does if this fails.
+        self.heartbeat.task.abort();
         match self.heartbeat.deletion.take() {
             Some(deletion) => deletion.delete().await,
             None => Ok(()),

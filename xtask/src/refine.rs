@@ -185,8 +185,8 @@ fn trim_exchange(method: &mut syn::ImplItemFn) {
     ReadByHooks.visit_block_mut(&mut method.block);
 }
 
-/// `format!("{}/a/{}", self.baseurl, b)` → `self.inner.url(&format!("/a/{}", b))?`, which parses no more
-/// than the path.
+/// `format!("{}/a/{}", self.baseurl, b)` → `crate::hooks::below(&self.baseurl, &format!("/a/{}", b))`, which
+/// parses no more than the path.
 struct UrlOfPath;
 
 impl VisitMut for UrlOfPath {
@@ -211,8 +211,13 @@ impl VisitMut for UrlOfPath {
             return;
         };
         *expression = match rest {
-            [] => syn::parse_quote!(self.inner.url(#path)?),
-            rest => syn::parse_quote!(self.inner.url(&format!(#path, #(#rest),*))?),
+            [] => syn::parse_quote!(crate::hooks::below(&self.baseurl, #path)),
+            rest => {
+                syn::parse_quote!(crate::hooks::below(
+                    &self.baseurl,
+                    &format!(#path, #(#rest),*)
+                ))
+            }
         };
     }
 }
@@ -829,12 +834,18 @@ pub mod tests {
         };
         let id = "parameters: [{name: id, in: path, required: true, schema: {type: string}}], ";
         let with_id = method("/a/{id}", id);
-        assert_has(&with_id, r#"self . inner . url (& format ! ("/a/{}" ,"#);
+        assert_has(
+            &with_id,
+            r#"crate :: hooks :: below (& self . baseurl , & format ! ("/a/{}" ,"#,
+        );
         let text = method("/a", "");
         assert!(!text.contains(". pre ("), "{text}");
         assert!(!text.contains("from_response"), "{text}");
         assert_has(&text, "crate :: hooks :: read (response) . await");
-        assert_has(&text, r#"let url = self . inner . url ("/a") ? ;"#);
+        assert_has(
+            &text,
+            r#"let url = crate :: hooks :: below (& self . baseurl , "/a") ;"#,
+        );
     }
 
     #[test]

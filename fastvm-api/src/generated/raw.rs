@@ -9,7 +9,7 @@ use progenitor_client::{
 use crate::types;
 
 pub(crate) struct Client {
-    pub(crate) baseurl: String,
+    pub(crate) baseurl: reqwest::Url,
     pub(crate) client: reqwest::Client,
     pub(crate) inner: crate::hooks::Runtime,
 }
@@ -38,7 +38,7 @@ impl Client {
         metadata: Option<&'a BTreeMap<String, String>>,
         status: Option<types::VmStatus>,
     ) -> Result<ResponseValue<Vec<types::Vm>>, Error<()>> {
-        let url = self.inner.url("/v1/vms")?;
+        let url = crate::hooks::below(&self.baseurl, "/v1/vms");
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -66,7 +66,7 @@ impl Client {
         &'a self,
         body: &'a types::LaunchVmRequest,
     ) -> Result<ResponseValue<types::LaunchVmResponse>, Error<()>> {
-        let url = self.inner.url("/v1/vms")?;
+        let url = crate::hooks::below(&self.baseurl, "/v1/vms");
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -93,7 +93,10 @@ impl Client {
         &'a self,
         id: &'a str,
     ) -> Result<ResponseValue<types::Vm>, Error<()>> {
-        let url = self.inner.url(&format!("/v1/vms/{}", encode_path(& id.to_string())))?;
+        let url = crate::hooks::below(
+            &self.baseurl,
+            &format!("/v1/vms/{}", encode_path(& id.to_string())),
+        );
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -119,7 +122,10 @@ impl Client {
         &'a self,
         id: &'a str,
     ) -> Result<ResponseValue<types::DeleteResponse>, Error<()>> {
-        let url = self.inner.url(&format!("/v1/vms/{}", encode_path(& id.to_string())))?;
+        let url = crate::hooks::below(
+            &self.baseurl,
+            &format!("/v1/vms/{}", encode_path(& id.to_string())),
+        );
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -146,7 +152,10 @@ impl Client {
         id: &'a str,
         body: &'a types::UpdateVmRequest,
     ) -> Result<ResponseValue<types::Vm>, Error<()>> {
-        let url = self.inner.url(&format!("/v1/vms/{}", encode_path(& id.to_string())))?;
+        let url = crate::hooks::below(
+            &self.baseurl,
+            &format!("/v1/vms/{}", encode_path(& id.to_string())),
+        );
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -173,9 +182,10 @@ impl Client {
         &'a self,
         id: &'a str,
     ) -> Result<ResponseValue<types::Vm>, Error<()>> {
-        let url = self
-            .inner
-            .url(&format!("/v1/vms/{}/pause", encode_path(& id.to_string())))?;
+        let url = crate::hooks::below(
+            &self.baseurl,
+            &format!("/v1/vms/{}/pause", encode_path(& id.to_string())),
+        );
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -201,9 +211,10 @@ impl Client {
         &'a self,
         id: &'a str,
     ) -> Result<ResponseValue<types::Vm>, Error<()>> {
-        let url = self
-            .inner
-            .url(&format!("/v1/vms/{}/resume", encode_path(& id.to_string())))?;
+        let url = crate::hooks::below(
+            &self.baseurl,
+            &format!("/v1/vms/{}/resume", encode_path(& id.to_string())),
+        );
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -229,9 +240,10 @@ impl Client {
         &'a self,
         id: &'a str,
     ) -> Result<ResponseValue<types::Vm>, Error<()>> {
-        let url = self
-            .inner
-            .url(&format!("/v1/vms/{}/ttl/refresh", encode_path(& id.to_string())))?;
+        let url = crate::hooks::below(
+            &self.baseurl,
+            &format!("/v1/vms/{}/ttl/refresh", encode_path(& id.to_string())),
+        );
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -257,9 +269,10 @@ impl Client {
         &'a self,
         id: &'a str,
     ) -> Result<ResponseValue<types::ConsoleTokenResponse>, Error<()>> {
-        let url = self
-            .inner
-            .url(&format!("/v1/vms/{}/console-token", encode_path(& id.to_string())))?;
+        let url = crate::hooks::below(
+            &self.baseurl,
+            &format!("/v1/vms/{}/console-token", encode_path(& id.to_string())),
+        );
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -286,9 +299,10 @@ impl Client {
         id: &'a str,
         body: &'a types::ExecVmRequest,
     ) -> Result<ResponseValue<types::ExecVmResponse>, Error<()>> {
-        let url = self
-            .inner
-            .url(&format!("/v1/vms/{}/exec", encode_path(& id.to_string())))?;
+        let url = crate::hooks::below(
+            &self.baseurl,
+            &format!("/v1/vms/{}/exec", encode_path(& id.to_string())),
+        );
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -316,9 +330,10 @@ impl Client {
         id: &'a str,
         body: &'a types::FirewallPolicy,
     ) -> Result<ResponseValue<types::Vm>, Error<()>> {
-        let url = self
-            .inner
-            .url(&format!("/v1/vms/{}/firewall", encode_path(& id.to_string())))?;
+        let url = crate::hooks::below(
+            &self.baseurl,
+            &format!("/v1/vms/{}/firewall", encode_path(& id.to_string())),
+        );
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -346,9 +361,10 @@ impl Client {
         id: &'a str,
         body: &'a types::PatchFirewallRequest,
     ) -> Result<ResponseValue<types::Vm>, Error<()>> {
-        let url = self
-            .inner
-            .url(&format!("/v1/vms/{}/firewall", encode_path(& id.to_string())))?;
+        let url = crate::hooks::below(
+            &self.baseurl,
+            &format!("/v1/vms/{}/firewall", encode_path(& id.to_string())),
+        );
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -375,9 +391,10 @@ impl Client {
         &'a self,
         id: &'a str,
     ) -> Result<ResponseValue<Vec<types::Service>>, Error<()>> {
-        let url = self
-            .inner
-            .url(&format!("/v1/vms/{}/services", encode_path(& id.to_string())))?;
+        let url = crate::hooks::below(
+            &self.baseurl,
+            &format!("/v1/vms/{}/services", encode_path(& id.to_string())),
+        );
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -404,9 +421,10 @@ impl Client {
         id: &'a str,
         body: &'a types::RegisterServiceRequest,
     ) -> Result<ResponseValue<types::Service>, Error<()>> {
-        let url = self
-            .inner
-            .url(&format!("/v1/vms/{}/services", encode_path(& id.to_string())))?;
+        let url = crate::hooks::below(
+            &self.baseurl,
+            &format!("/v1/vms/{}/services", encode_path(& id.to_string())),
+        );
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -435,14 +453,13 @@ impl Client {
         service_name: &'a str,
         body: &'a types::UpdateServiceRequest,
     ) -> Result<ResponseValue<types::Service>, Error<()>> {
-        let url = self
-            .inner
-            .url(
-                &format!(
-                    "/v1/vms/{}/services/{}", encode_path(& id.to_string()),
-                    encode_path(& service_name.to_string())
-                ),
-            )?;
+        let url = crate::hooks::below(
+            &self.baseurl,
+            &format!(
+                "/v1/vms/{}/services/{}", encode_path(& id.to_string()), encode_path(&
+                service_name.to_string())
+            ),
+        );
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -470,14 +487,13 @@ impl Client {
         id: &'a str,
         service_name: &'a str,
     ) -> Result<ResponseValue<()>, Error<()>> {
-        let url = self
-            .inner
-            .url(
-                &format!(
-                    "/v1/vms/{}/services/{}", encode_path(& id.to_string()),
-                    encode_path(& service_name.to_string())
-                ),
-            )?;
+        let url = crate::hooks::below(
+            &self.baseurl,
+            &format!(
+                "/v1/vms/{}/services/{}", encode_path(& id.to_string()), encode_path(&
+                service_name.to_string())
+            ),
+        );
         #[allow(unused_mut)]
         let mut request = self.client.delete(url).build()?;
         let info = OperationInfo {
@@ -497,9 +513,10 @@ impl Client {
         id: &'a str,
         body: &'a types::PresignFileRequest,
     ) -> Result<ResponseValue<types::FilePresignResponse>, Error<()>> {
-        let url = self
-            .inner
-            .url(&format!("/v1/vms/{}/files/presign", encode_path(& id.to_string())))?;
+        let url = crate::hooks::below(
+            &self.baseurl,
+            &format!("/v1/vms/{}/files/presign", encode_path(& id.to_string())),
+        );
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -527,9 +544,10 @@ impl Client {
         id: &'a str,
         body: &'a types::FetchFileRequest,
     ) -> Result<ResponseValue<types::ExecVmResponse>, Error<()>> {
-        let url = self
-            .inner
-            .url(&format!("/v1/vms/{}/files/fetch", encode_path(& id.to_string())))?;
+        let url = crate::hooks::below(
+            &self.baseurl,
+            &format!("/v1/vms/{}/files/fetch", encode_path(& id.to_string())),
+        );
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -557,9 +575,10 @@ impl Client {
         id: &'a str,
         body: &'a types::AttachVolumeRequest,
     ) -> Result<ResponseValue<types::VolumeAttachmentItem>, Error<()>> {
-        let url = self
-            .inner
-            .url(&format!("/v1/vms/{}/volumes", encode_path(& id.to_string())))?;
+        let url = crate::hooks::below(
+            &self.baseurl,
+            &format!("/v1/vms/{}/volumes", encode_path(& id.to_string())),
+        );
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -587,14 +606,13 @@ impl Client {
         id: &'a str,
         volume_id: &'a str,
     ) -> Result<ResponseValue<types::DetachVolumeResponse>, Error<()>> {
-        let url = self
-            .inner
-            .url(
-                &format!(
-                    "/v1/vms/{}/volumes/{}", encode_path(& id.to_string()), encode_path(&
-                    volume_id.to_string())
-                ),
-            )?;
+        let url = crate::hooks::below(
+            &self.baseurl,
+            &format!(
+                "/v1/vms/{}/volumes/{}", encode_path(& id.to_string()), encode_path(&
+                volume_id.to_string())
+            ),
+        );
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -619,7 +637,7 @@ impl Client {
     pub async fn list_volumes<'a>(
         &'a self,
     ) -> Result<ResponseValue<Vec<types::Volume>>, Error<()>> {
-        let url = self.inner.url("/v1/volumes")?;
+        let url = crate::hooks::below(&self.baseurl, "/v1/volumes");
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -645,7 +663,7 @@ impl Client {
         &'a self,
         body: &'a types::CreateVolumeRequest,
     ) -> Result<ResponseValue<types::Volume>, Error<()>> {
-        let url = self.inner.url("/v1/volumes")?;
+        let url = crate::hooks::below(&self.baseurl, "/v1/volumes");
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -672,9 +690,10 @@ impl Client {
         &'a self,
         id: &'a str,
     ) -> Result<ResponseValue<types::Volume>, Error<()>> {
-        let url = self
-            .inner
-            .url(&format!("/v1/volumes/{}", encode_path(& id.to_string())))?;
+        let url = crate::hooks::below(
+            &self.baseurl,
+            &format!("/v1/volumes/{}", encode_path(& id.to_string())),
+        );
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -700,9 +719,10 @@ impl Client {
         &'a self,
         id: &'a str,
     ) -> Result<ResponseValue<types::DeleteResponse>, Error<()>> {
-        let url = self
-            .inner
-            .url(&format!("/v1/volumes/{}", encode_path(& id.to_string())))?;
+        let url = crate::hooks::below(
+            &self.baseurl,
+            &format!("/v1/volumes/{}", encode_path(& id.to_string())),
+        );
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -729,9 +749,10 @@ impl Client {
         id: &'a str,
         body: &'a types::UpdateVolumeRequest,
     ) -> Result<ResponseValue<types::Volume>, Error<()>> {
-        let url = self
-            .inner
-            .url(&format!("/v1/volumes/{}", encode_path(& id.to_string())))?;
+        let url = crate::hooks::below(
+            &self.baseurl,
+            &format!("/v1/volumes/{}", encode_path(& id.to_string())),
+        );
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -758,9 +779,10 @@ impl Client {
         &'a self,
         id: &'a str,
     ) -> Result<ResponseValue<Vec<types::VolumeAttachmentItemWithVm>>, Error<()>> {
-        let url = self
-            .inner
-            .url(&format!("/v1/volumes/{}/attachments", encode_path(& id.to_string())))?;
+        let url = crate::hooks::below(
+            &self.baseurl,
+            &format!("/v1/volumes/{}/attachments", encode_path(& id.to_string())),
+        );
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -786,9 +808,10 @@ impl Client {
         &'a self,
         id: &'a str,
     ) -> Result<ResponseValue<Vec<types::BucketMount>>, Error<()>> {
-        let url = self
-            .inner
-            .url(&format!("/v1/vms/{}/bucket-mounts", encode_path(& id.to_string())))?;
+        let url = crate::hooks::below(
+            &self.baseurl,
+            &format!("/v1/vms/{}/bucket-mounts", encode_path(& id.to_string())),
+        );
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -815,9 +838,10 @@ impl Client {
         id: &'a str,
         body: &'a types::AttachBucketMountRequest,
     ) -> Result<ResponseValue<types::BucketMount>, Error<()>> {
-        let url = self
-            .inner
-            .url(&format!("/v1/vms/{}/bucket-mounts", encode_path(& id.to_string())))?;
+        let url = crate::hooks::below(
+            &self.baseurl,
+            &format!("/v1/vms/{}/bucket-mounts", encode_path(& id.to_string())),
+        );
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -845,14 +869,13 @@ impl Client {
         id: &'a str,
         bucket_mount_id: &'a str,
     ) -> Result<ResponseValue<types::BucketMount>, Error<()>> {
-        let url = self
-            .inner
-            .url(
-                &format!(
-                    "/v1/vms/{}/bucket-mounts/{}", encode_path(& id.to_string()),
-                    encode_path(& bucket_mount_id.to_string())
-                ),
-            )?;
+        let url = crate::hooks::below(
+            &self.baseurl,
+            &format!(
+                "/v1/vms/{}/bucket-mounts/{}", encode_path(& id.to_string()),
+                encode_path(& bucket_mount_id.to_string())
+            ),
+        );
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -879,14 +902,13 @@ impl Client {
         id: &'a str,
         bucket_mount_id: &'a str,
     ) -> Result<ResponseValue<()>, Error<()>> {
-        let url = self
-            .inner
-            .url(
-                &format!(
-                    "/v1/vms/{}/bucket-mounts/{}", encode_path(& id.to_string()),
-                    encode_path(& bucket_mount_id.to_string())
-                ),
-            )?;
+        let url = crate::hooks::below(
+            &self.baseurl,
+            &format!(
+                "/v1/vms/{}/bucket-mounts/{}", encode_path(& id.to_string()),
+                encode_path(& bucket_mount_id.to_string())
+            ),
+        );
         #[allow(unused_mut)]
         let mut request = self.client.delete(url).build()?;
         let info = OperationInfo {
@@ -907,14 +929,13 @@ impl Client {
         bucket_mount_id: &'a str,
         body: &'a types::RotateBucketMountRequest,
     ) -> Result<ResponseValue<types::BucketMount>, Error<()>> {
-        let url = self
-            .inner
-            .url(
-                &format!(
-                    "/v1/vms/{}/bucket-mounts/{}", encode_path(& id.to_string()),
-                    encode_path(& bucket_mount_id.to_string())
-                ),
-            )?;
+        let url = crate::hooks::below(
+            &self.baseurl,
+            &format!(
+                "/v1/vms/{}/bucket-mounts/{}", encode_path(& id.to_string()),
+                encode_path(& bucket_mount_id.to_string())
+            ),
+        );
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -940,7 +961,7 @@ impl Client {
     pub async fn list_ssh_keys<'a>(
         &'a self,
     ) -> Result<ResponseValue<types::SshKeyListResponse>, Error<()>> {
-        let url = self.inner.url("/v1/me/ssh-keys")?;
+        let url = crate::hooks::below(&self.baseurl, "/v1/me/ssh-keys");
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -966,7 +987,7 @@ impl Client {
         &'a self,
         body: &'a types::AddSshKeyRequest,
     ) -> Result<ResponseValue<types::SshKey>, Error<()>> {
-        let url = self.inner.url("/v1/me/ssh-keys")?;
+        let url = crate::hooks::below(&self.baseurl, "/v1/me/ssh-keys");
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -993,11 +1014,10 @@ impl Client {
         &'a self,
         fingerprint: &'a str,
     ) -> Result<ResponseValue<types::DeleteResponse>, Error<()>> {
-        let url = self
-            .inner
-            .url(
-                &format!("/v1/me/ssh-keys/{}", encode_path(& fingerprint.to_string())),
-            )?;
+        let url = crate::hooks::below(
+            &self.baseurl,
+            &format!("/v1/me/ssh-keys/{}", encode_path(& fingerprint.to_string())),
+        );
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -1023,7 +1043,7 @@ impl Client {
         &'a self,
         metadata: Option<&'a BTreeMap<String, String>>,
     ) -> Result<ResponseValue<Vec<types::Snapshot>>, Error<()>> {
-        let url = self.inner.url("/v1/snapshots")?;
+        let url = crate::hooks::below(&self.baseurl, "/v1/snapshots");
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -1050,7 +1070,7 @@ impl Client {
         &'a self,
         body: &'a types::CreateSnapshotRequest,
     ) -> Result<ResponseValue<types::Snapshot>, Error<()>> {
-        let url = self.inner.url("/v1/snapshots")?;
+        let url = crate::hooks::below(&self.baseurl, "/v1/snapshots");
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -1077,9 +1097,10 @@ impl Client {
         &'a self,
         id: &'a str,
     ) -> Result<ResponseValue<types::Snapshot>, Error<()>> {
-        let url = self
-            .inner
-            .url(&format!("/v1/snapshots/{}", encode_path(& id.to_string())))?;
+        let url = crate::hooks::below(
+            &self.baseurl,
+            &format!("/v1/snapshots/{}", encode_path(& id.to_string())),
+        );
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -1105,9 +1126,10 @@ impl Client {
         &'a self,
         id: &'a str,
     ) -> Result<ResponseValue<types::DeleteResponse>, Error<()>> {
-        let url = self
-            .inner
-            .url(&format!("/v1/snapshots/{}", encode_path(& id.to_string())))?;
+        let url = crate::hooks::below(
+            &self.baseurl,
+            &format!("/v1/snapshots/{}", encode_path(& id.to_string())),
+        );
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -1134,9 +1156,10 @@ impl Client {
         id: &'a str,
         body: &'a types::UpdateSnapshotRequest,
     ) -> Result<ResponseValue<types::Snapshot>, Error<()>> {
-        let url = self
-            .inner
-            .url(&format!("/v1/snapshots/{}", encode_path(& id.to_string())))?;
+        let url = crate::hooks::below(
+            &self.baseurl,
+            &format!("/v1/snapshots/{}", encode_path(& id.to_string())),
+        );
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -1162,7 +1185,7 @@ impl Client {
     pub async fn list_snapshot_imports<'a>(
         &'a self,
     ) -> Result<ResponseValue<Vec<types::SnapshotImportResponse>>, Error<()>> {
-        let url = self.inner.url("/v1/snapshot-imports")?;
+        let url = crate::hooks::below(&self.baseurl, "/v1/snapshot-imports");
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -1188,7 +1211,7 @@ impl Client {
         &'a self,
         body: &'a types::CreateSnapshotImportRequest,
     ) -> Result<ResponseValue<types::SnapshotImportResponse>, Error<()>> {
-        let url = self.inner.url("/v1/snapshot-imports")?;
+        let url = crate::hooks::below(&self.baseurl, "/v1/snapshot-imports");
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -1215,7 +1238,10 @@ impl Client {
         &'a self,
         body: &'a types::PresignContextRequest,
     ) -> Result<ResponseValue<types::ContextPresignResponse>, Error<()>> {
-        let url = self.inner.url("/v1/snapshot-imports/context-presign")?;
+        let url = crate::hooks::below(
+            &self.baseurl,
+            "/v1/snapshot-imports/context-presign",
+        );
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -1242,9 +1268,10 @@ impl Client {
         &'a self,
         id: &'a str,
     ) -> Result<ResponseValue<types::SnapshotImportResponse>, Error<()>> {
-        let url = self
-            .inner
-            .url(&format!("/v1/snapshot-imports/{}", encode_path(& id.to_string())))?;
+        let url = crate::hooks::below(
+            &self.baseurl,
+            &format!("/v1/snapshot-imports/{}", encode_path(& id.to_string())),
+        );
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -1270,9 +1297,10 @@ impl Client {
         &'a self,
         id: &'a str,
     ) -> Result<ResponseValue<types::DeleteResponse>, Error<()>> {
-        let url = self
-            .inner
-            .url(&format!("/v1/snapshot-imports/{}", encode_path(& id.to_string())))?;
+        let url = crate::hooks::below(
+            &self.baseurl,
+            &format!("/v1/snapshot-imports/{}", encode_path(& id.to_string())),
+        );
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -1298,11 +1326,10 @@ impl Client {
         &'a self,
         id: &'a str,
     ) -> Result<ResponseValue<types::SnapshotImportResponse>, Error<()>> {
-        let url = self
-            .inner
-            .url(
-                &format!("/v1/snapshot-imports/{}/cancel", encode_path(& id.to_string())),
-            )?;
+        let url = crate::hooks::below(
+            &self.baseurl,
+            &format!("/v1/snapshot-imports/{}/cancel", encode_path(& id.to_string())),
+        );
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -1327,7 +1354,7 @@ impl Client {
     pub async fn get_org_quotas<'a>(
         &'a self,
     ) -> Result<ResponseValue<types::OrgQuotaUsage>, Error<()>> {
-        let url = self.inner.url("/v1/org/quotas")?;
+        let url = crate::hooks::below(&self.baseurl, "/v1/org/quotas");
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -1352,7 +1379,7 @@ impl Client {
     pub async fn get_pricing<'a>(
         &'a self,
     ) -> Result<ResponseValue<types::PricingResponse>, Error<()>> {
-        let url = self.inner.url("/v1/pricing")?;
+        let url = crate::hooks::below(&self.baseurl, "/v1/pricing");
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -1377,7 +1404,7 @@ impl Client {
     pub async fn get_health<'a>(
         &'a self,
     ) -> Result<ResponseValue<types::HealthResponse>, Error<()>> {
-        let url = self.inner.url("/healthz")?;
+        let url = crate::hooks::below(&self.baseurl, "/healthz");
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -1404,9 +1431,10 @@ impl Client {
         id_of_stream: &'a str,
         body: &'a types::ExecVmRequest,
     ) -> Result<ResponseValue<ByteStream>, Error<()>> {
-        let url = self
-            .inner
-            .url(&format!("/v1/vms/{}/exec", encode_path(& id_of_stream.to_string())))?;
+        let url = crate::hooks::below(
+            &self.baseurl,
+            &format!("/v1/vms/{}/exec", encode_path(& id_of_stream.to_string())),
+        );
         #[allow(unused_mut)]
         let mut request = self.client.post(url).json(&body).build()?;
         let info = OperationInfo {

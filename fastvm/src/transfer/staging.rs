@@ -83,8 +83,7 @@ impl Staging {
             tokio::spawn(remains.clone().remove_later().in_current_span());
         }
         // In a task, so that a caller who goes now does not stop it.
-        let removal = delete_in_any_case(remains.api, remains.what);
-        let removal = tokio::spawn(removal.in_current_span());
+        let removal = tokio::spawn(remains.remove().in_current_span());
         // The failure itself is what the caller has to know.
         let _ = timeout(REMOVAL_TIMEOUT, removal).await;
         result
@@ -109,7 +108,7 @@ impl Drop for Staging {
 }
 
 impl Remains {
-    /// Nobody is left to be told of a failure.
+    /// Nobody is to be told of a failure.
     fn remove(&self) -> impl Future<Output = ()> + Send + use<> {
         let removal = delete_in_any_case(self.api.clone(), self.what.clone());
         async move { drop(removal.await) }
