@@ -57,8 +57,8 @@ async fn work(client: &Client, vm: &fastvm::Vm) -> Result<(), Failure> {
     done("ran", &format!("uname: {}", out.stdout.trim()), start);
 
     let start = Instant::now();
-    println!("streaming: lines of each source file");
-    let line = "find src -name '*.rs' | sort | while read -r file; do wc -l \"$file\"; done | tee counts.txt";
+    println!("streaming: lines of source in each folder");
+    let line = r#"find src -type d | sort | while read -r folder; do echo "$(cat "$folder"/*.rs 2> /dev/null | wc -l) $folder"; done | tee counts.txt"#;
     let mut events = vm.stream(line).await?;
     let mut exit_code = None;
     while let Some(event) = events.try_next().await? {
