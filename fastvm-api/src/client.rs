@@ -18,7 +18,7 @@ pub struct Client {
 struct Shared {
     base_url: String,
     /// The same; `None` if it is none.
-    parsed_base_url: Option<Url>,
+    parsed_base_url: Option<Arc<Url>>,
     http: reqwest::Client,
     transport: Arc<dyn Transport>,
 }
@@ -31,7 +31,7 @@ impl Client {
     pub fn new(base_url: &str, http: reqwest::Client, transport: Arc<dyn Transport>) -> Self {
         let base_url = base_url.trim_end_matches('/').to_owned();
         let shared = Arc::new(Shared {
-            parsed_base_url: Url::parse(&base_url).ok(),
+            parsed_base_url: Url::parse(&base_url).ok().map(Arc::new),
             base_url,
             http,
             transport,
@@ -44,7 +44,7 @@ impl Client {
         &self.shared.base_url
     }
 
-    pub(crate) fn parsed_base_url(&self) -> Option<&Url> {
+    pub(crate) fn parsed_base_url(&self) -> Option<&Arc<Url>> {
         self.shared.parsed_base_url.as_ref()
     }
 

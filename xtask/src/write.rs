@@ -83,7 +83,7 @@ pub fn render(document: &Value, refined: Refined, tree: Tree) -> Result<Files> {
             use crate::types;
 
             pub(crate) struct Client {
-                pub(crate) baseurl: reqwest::Url,
+                pub(crate) baseurl: std::sync::Arc<reqwest::Url>,
                 pub(crate) client: reqwest::Client,
                 pub(crate) inner: crate::hooks::Runtime,
             }

@@ -9,7 +9,7 @@ use progenitor_client::{
 use crate::types;
 
 pub(crate) struct Client {
-    pub(crate) baseurl: reqwest::Url,
+    pub(crate) baseurl: std::sync::Arc<reqwest::Url>,
     pub(crate) client: reqwest::Client,
     pub(crate) inner: crate::hooks::Runtime,
 }
