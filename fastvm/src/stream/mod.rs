@@ -3,7 +3,7 @@
 mod event;
 mod lines;
 mod output;
-mod read_ahead;
+mod reading;
 
 use std::fmt;
 use std::pin::{Pin, pin};
@@ -22,7 +22,7 @@ pub use lines::{Line, LineSource, Lines};
 pub use output::{IncompleteOutput, StreamOutput};
 
 use event::Decoder;
-use read_ahead::{Piece, ReadAhead};
+use reading::{End, Piece, Reading};
 
 /// A command to stream: `vm.stream(..)`. See [`Vms::stream`](crate::Vms::stream).
 #[derive(Debug)]
@@ -67,9 +67,10 @@ impl Stream {
         if let Some(problem) = self.problem {
             return Err(problem.with_vm_id(self.vm_id));
         }
-        let (answer, body) = ReadAhead::start(self.request.send());
-        let answer = watched(&self.api, &self.vm_id, self.idle_check, pin!(answer)).await?;
-        let (status, headers) = (answer.status(), answer.headers().clone());
+        // In a piece of its own: allocators take long for a large one.
+        let answer = pin!(Reading::begin(Box::pin(self.request.send())));
+        let answer = watched(&self.api, &self.vm_id, self.idle_check, answer).await?;
+        let ((status, headers), body) = answer;
         let watch = self
             .idle_check
             .map(|first| Watch::new(&self.api, &self.vm_id, first));
@@ -108,16 +109,18 @@ pub struct ExecStream {
 }
 
 enum State {
-    Running(ReadAhead),
+    Running(Reading),
     /// The body has ended, cleanly or by an error; what it brought is still being read.
     Closed(Option<reqwest::Error>),
     /// The connection broke off, and the VM is asked about it.
     Broken(Pin<Box<dyn Future<Output = Error> + Send>>),
+    /// The exit was given. With the end of its body, the connection can serve the next stream.
+    Ending(End),
     Ended,
 }
 
 impl ExecStream {
-    fn new(body: ReadAhead, api: Client, vm_id: String, watch: Option<Watch>) -> Self {
+    fn new(body: Reading, api: Client, vm_id: String, watch: Option<Watch>) -> Self {
         Self {
             decoder: Decoder::default(),
             api,
@@ -187,13 +190,6 @@ impl ExecStream {
         watch.poll_gone(context)
     }
 
-    /// The exit was reported. With the end of its body, the connection can serve the next stream.
-    fn finish(&mut self) {
-        if let State::Running(body) = std::mem::replace(&mut self.state, State::Ended) {
-            body.let_end();
-        }
-    }
-
     /// The connection ended and the command's exit did not come.
     fn break_off(&mut self, broken: Option<reqwest::Error>) {
         let error = match broken {
@@ -226,19 +222,22 @@ impl ExecStream {
         let State::Running(body) = &mut self.state else {
             return Poll::Ready(Ok(()));
         };
-        if body.poll_take(context, &mut self.pieces).is_pending() {
+        let Poll::Ready(is_over) = body.poll_take(context, &mut self.pieces) else {
             return self.poll_gone(context).map(Err);
-        }
+        };
         self.is_fresh = true;
-        if self.pieces.is_empty() {
-            self.decoder.close();
-            self.state = State::Closed(None);
-        }
+        let mut broken = None;
         for piece in self.pieces.drain(..) {
             match piece {
                 Ok(bytes) => self.decoder.push(bytes),
-                Err(error) => self.state = State::Closed(Some(error)),
+                Err(error) => broken = Some(error),
             }
+        }
+        if is_over || broken.is_some() {
+            if broken.is_none() {
+                self.decoder.close();
+            }
+            self.state = State::Closed(broken);
         }
         Poll::Ready(Ok(()))
     }
@@ -255,12 +254,19 @@ impl futures_core::Stream for ExecStream {
                     let error = ready!(explained.as_mut().poll(context));
                     return self.end(error);
                 }
+                State::Ending(end) => {
+                    ready!(end.poll(context));
+                    self.state = State::Ended;
+                }
                 State::Ended => return Poll::Ready(None),
             }
             match self.decoder.next() {
                 Ok(Some(event)) => {
                     if let ExecEvent::Exit(_) = event {
-                        self.finish();
+                        self.state = match std::mem::replace(&mut self.state, State::Ended) {
+                            State::Running(body) => State::Ending(End::of(body)),
+                            _ => State::Ended,
+                        };
                     }
                     return Poll::Ready(Some(Ok(event)));
                 }
@@ -283,7 +289,10 @@ impl fmt::Debug for ExecStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ExecStream")
             .field("vm_id", &self.vm_id)
-            .field("has_ended", &matches!(self.state, State::Ended))
+            .field(
+                "has_ended",
+                &matches!(self.state, State::Ending(_) | State::Ended),
+            )
             .finish_non_exhaustive()
     }
 }

@@ -118,13 +118,17 @@ impl std::error::Error for IncompleteOutput {
 
 pub(super) async fn collect(mut events: ExecStream) -> Result<StreamOutput, IncompleteOutput> {
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let mut exit = None;
     let ended = loop {
         match poll_fn(|context| Pin::new(&mut events).poll_next(context)).await {
             Some(Ok(ExecEvent::Stdout(bytes))) => stdout.extend_from_slice(&bytes),
             Some(Ok(ExecEvent::Stderr(bytes))) => stderr.extend_from_slice(&bytes),
-            Some(Ok(ExecEvent::Exit(exit))) => break Ok(exit),
+            Some(Ok(ExecEvent::Exit(how))) => exit = Some(how),
             Some(Err(error)) => break Err(error),
             None => {
+                if let Some(exit) = exit {
+                    break Ok(exit);
+                }
                 let message = "the stream was read to its end before";
                 let error = Error::new(ErrorKind::Stream, message);
                 break Err(error.with_vm_id(&events.vm_id));

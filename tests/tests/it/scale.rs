@@ -37,6 +37,8 @@ fn a_client_is_one_pointer_to_what_its_clones_share() {
 async fn a_thousand_calls_at_once_share_one_connection_over_http_2() {
     let (world, proxy) = World::behind_proxy().await;
     let client = over_http_2(&world);
+    // Of two that find no connection, each may open one.
+    client.vms().list().await.unwrap();
     let calls: Vec<_> = (0..TASKS)
         .map(|_| {
             let client = client.clone();
@@ -92,6 +94,37 @@ async fn calls_commands_streams_and_transfers_use_their_connections_again() {
     }
     // The VM's own way to storage, for a download, leads over the proxy, too.
     assert_eq!(proxy.accepted() - before, ROUNDS);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_is_whole_and_leaves_its_connection_whichever_task_reads_it() {
+    let (world, proxy) = World::behind_proxy().await;
+    let vm = world.client.vms().launch("c1m2").await.unwrap();
+    let before = proxy.accepted();
+    for length in [6, 3_000_000] {
+        for (begins_spawned, reads_spawned) in
+            [(false, false), (false, true), (true, false), (true, true)]
+        {
+            let beginning = vm.stream(format!("yes | head -c {length}")).into_future();
+            let stream = match begins_spawned {
+                true => tokio::spawn(beginning).await.unwrap(),
+                false => beginning.await,
+            };
+            let reading = stream.unwrap().output();
+            let output = match reads_spawned {
+                true => tokio::spawn(reading).await.unwrap(),
+                false => reading.await,
+            };
+            let expected = "y\n".repeat(length / 2);
+            assert!(
+                output.unwrap().stdout == expected.as_bytes(),
+                "{length} bytes, begun in a task {begins_spawned}, read in one {reads_spawned}"
+            );
+        }
+    }
+    // A stream may begin just before the connection of the last one is free.
+    let accepted = proxy.accepted() - before;
+    assert!(accepted <= 2, "{accepted} connections");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -326,6 +326,33 @@ async fn an_exit_without_a_line_end_is_an_exit() {
     assert!(output.is_success() && output.stdout == b"one\n");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_ends_soon_after_its_exit_even_if_its_body_does_not() {
+    let body = vec![event("o", "one\n"), EXIT.to_vec()];
+    for is_spawned in [false, true] {
+        let stub = Stub::start([Reply::ChunkedStall(body.clone())]).await;
+        let client = client(stub.base_url(), "k");
+        let reading = async move {
+            let events = client.vms().stream("vm-1", "true").await.unwrap();
+            events.try_collect::<Vec<_>>().await.unwrap()
+        };
+        let reading = async {
+            match is_spawned {
+                true => tokio::spawn(reading).await.unwrap(),
+                false => reading.await,
+            }
+        };
+        let events = tokio::time::timeout(Duration::from_secs(5), reading).await;
+        assert!(
+            matches!(
+                &events.unwrap()[..],
+                [ExecEvent::Stdout(_), ExecEvent::Exit(_)]
+            ),
+            "{is_spawned}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn lines_of_both_outputs_come_in_order_and_whole() {
     let events = [
