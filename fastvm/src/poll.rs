@@ -10,7 +10,7 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(30);
 
 /// How much of the time waited so far the next pause takes: what is ready is noticed late by half of
 /// that, a fraction of the wait, and a long wait costs few questions.
-const PAUSE_SHARE: f64 = 0.15;
+const PAUSE_SHARE: f64 = 0.13;
 
 /// All waits for a state of the service's are tuned alike.
 macro_rules! wait_setters {

@@ -3,6 +3,7 @@
 mod event;
 mod lines;
 mod output;
+mod pipe;
 mod reading;
 
 use std::fmt;
@@ -22,7 +23,8 @@ pub use lines::{Line, LineSource, Lines};
 pub use output::{IncompleteOutput, StreamOutput};
 
 use event::Decoder;
-use reading::{End, Piece, Reading};
+use pipe::Piece;
+use reading::{End, Reading};
 
 /// A command to stream: `vm.stream(..)`. See [`Vms::stream`](crate::Vms::stream).
 #[derive(Debug)]

@@ -8,8 +8,7 @@
 //! comes.
 
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -17,16 +16,14 @@ use bytes::Bytes;
 use fastvm_api::{ByteStream, Error, ErrorKind, ResponseValue, Result};
 use http::{HeaderMap, StatusCode};
 use tokio::runtime::{Handle, worker_index};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::{Sleep, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
-/// How much is read ahead before somebody takes it: beyond that the connection is left full.
-const MOST_BYTES: u32 = 256 * 1024;
+use super::pipe::{Inlet, Outlet, Piece, pipe};
 
-/// The most pieces that are read, and that are taken, at a time.
+/// The most pieces that are read at a time.
 const MOST_AT_A_TIME: usize = 64;
 
 /// A piece of this length takes longer to decode than to hand over to another thread.
@@ -40,8 +37,6 @@ const END_WITHIN: Duration = Duration::from_secs(1);
 
 /// For how much of that the reader waits.
 const END_AWAITED: Duration = Duration::from_millis(100);
-
-pub(super) type Piece = std::result::Result<Bytes, reqwest::Error>;
 
 /// Of an answer.
 pub(super) type Head = (StatusCode, HeaderMap);
@@ -61,17 +56,10 @@ enum Way {
     Ahead(Ahead),
 }
 
-/// What a task reads.
+/// By a task.
 struct Ahead {
-    pieces: UnboundedReceiver<Piece>,
-    room: Arc<Semaphore>,
+    pieces: Outlet,
     task: AbortOnDropHandle<()>,
-}
-
-/// Where a task puts what it reads.
-struct Place {
-    pieces: UnboundedSender<Piece>,
-    room: Arc<Semaphore>,
 }
 
 impl Reading {
@@ -86,7 +74,7 @@ impl Reading {
             (head, Way::Here { body, large: 0 })
         } else {
             let (answered, answer) = oneshot::channel();
-            let ahead = Ahead::start(&runtime, |place| ask(asking, answered, place));
+            let ahead = Ahead::start(&runtime, |pieces| ask(asking, answered, pieces));
             let lost = |_| Error::new(ErrorKind::Stream, "the task that reads the stream was lost");
             (answer.await.map_err(lost)??, Way::Ahead(ahead))
         };
@@ -105,7 +93,7 @@ impl Reading {
                     return Poll::Ready(true);
                 };
                 if *large >= MUCH || !is_on_worker() {
-                    let ahead = Ahead::start(&self.runtime, |place| read(here, place));
+                    let ahead = Ahead::start(&self.runtime, |pieces| read(here, pieces));
                     self.way = Way::Ahead(ahead);
                     return self.poll_take(context, into);
                 }
@@ -117,7 +105,7 @@ impl Reading {
                     .sum::<usize>();
                 taken
             }
-            Way::Ahead(ahead) => ahead.poll_take(context, into),
+            Way::Ahead(ahead) => ahead.pieces.poll_take(context, into),
         }
     }
 }
@@ -134,9 +122,8 @@ impl End {
     pub(super) fn of(reading: Reading) -> Self {
         let body = match reading.way {
             Way::Here { body, .. } => body,
-            // Its task sees that nobody will take more.
+            // Its task learns that nobody wants more.
             Way::Ahead(ahead) => {
-                ahead.room.close();
                 ahead.task.detach();
                 None
             }
@@ -181,64 +168,46 @@ fn parts(answer: ResponseValue<ByteStream>) -> (Head, ByteStream) {
 }
 
 impl Ahead {
-    fn start<F>(runtime: &Handle, work: impl FnOnce(Place) -> F) -> Self
+    fn start<F>(runtime: &Handle, work: impl FnOnce(Inlet) -> F) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let (sender, pieces) = unbounded_channel();
-        let room = Arc::new(Semaphore::new(MOST_BYTES as usize));
-        let place = Place {
-            pieces: sender,
-            room: room.clone(),
-        };
-        let task = AbortOnDropHandle::new(runtime.spawn(work(place).in_current_span()));
-        Self { pieces, room, task }
-    }
-
-    fn poll_take(&mut self, context: &mut Context<'_>, into: &mut Vec<Piece>) -> Poll<bool> {
-        let taken = ready!(self.pieces.poll_recv_many(context, into, MOST_AT_A_TIME));
-        let bytes: u32 = into.iter().map(size).sum();
-        self.room.add_permits(bytes as usize);
-        Poll::Ready(taken == 0)
+        let (inlet, pieces) = pipe();
+        let task = AbortOnDropHandle::new(runtime.spawn(work(inlet).in_current_span()));
+        Self { pieces, task }
     }
 }
 
 async fn ask(
     asking: impl Future<Output = Result<ResponseValue<ByteStream>>>,
     answered: oneshot::Sender<Result<Head>>,
-    place: Place,
+    pieces: Inlet,
 ) {
     // Nobody waits if the stream was dropped.
     match asking.await.map(parts) {
         Ok((head, body)) => {
             let _ = answered.send(Ok(head));
-            read(body, place).await;
+            read(body, pieces).await;
         }
         Err(error) => _ = answered.send(Err(error)),
     }
 }
 
-/// Reads for as long as somebody takes it, then to the end.
-async fn read(mut body: ByteStream, place: Place) {
-    let mut given_up = pin!(place.pieces.closed());
-    let mut pieces = Vec::new();
-    let mut is_over = false;
-    while !is_over {
-        if place.pieces.is_closed() {
-            return read_rest(body).await;
+/// Reads for as long as somebody wants it, then to the end.
+async fn read(mut body: ByteStream, pieces: Inlet) {
+    let mut read = Vec::new();
+    let is_over = poll_fn(|context| {
+        while ready!(pieces.poll_wanted(context)) {
+            let is_over = ready!(poll_all(&mut body, context, &mut read));
+            pieces.put(&mut read);
+            if is_over {
+                return Poll::Ready(true);
+            }
         }
-        let next = poll_fn(|context| match poll_all(&mut body, context, &mut pieces) {
-            Poll::Pending => given_up.as_mut().poll(context).map(|()| None),
-            end => end.map(Some),
-        });
-        is_over = next.await.unwrap_or(false);
-        for piece in pieces.drain(..) {
-            let Ok(permit) = place.room.acquire_many(size(&piece)).await else {
-                break;
-            };
-            permit.forget();
-            let _ = place.pieces.send(piece);
-        }
+        Poll::Ready(false)
+    });
+    if !is_over.await {
+        read_rest(body).await;
     }
 }
 
@@ -274,10 +243,4 @@ fn poll_all(
             Poll::Pending => return Poll::Ready(false),
         }
     }
-}
-
-/// The room that a piece takes. One that is larger than all of it takes all.
-fn size(piece: &Piece) -> u32 {
-    let length = piece.as_ref().map_or(0, Bytes::len);
-    u32::try_from(length).unwrap_or(MOST_BYTES).min(MOST_BYTES)
 }
