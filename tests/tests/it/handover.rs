@@ -8,6 +8,7 @@ use bytes::Bytes;
 use fastvm::{Client, ErrorKind, Outcome};
 use h2::Reason;
 use h2::server::{Builder, SendResponse};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -99,6 +100,61 @@ async fn respond(
     let head = http::Response::new(());
     let mut body = answer.send_response(head, false).unwrap();
     body.send_data(OUTPUT.into(), true).unwrap();
+}
+
+/// A server that closes its first connections when it has read a request, of which it says that the last
+/// it has looked at was the one of this number; then it answers.
+async fn closing(last_streams: &[u8]) -> Server {
+    const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const GOAWAY: &[u8] = &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0];
+    const NO_ERROR: &[u8] = &[0, 0, 0, 0];
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (seen, commands) = watch::channel(Vec::new());
+    let last_streams = last_streams.to_vec();
+    tokio::spawn(async move {
+        for last in last_streams {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.windows(9).any(|part| part == b"\"command\"") {
+                assert!(socket.read_buf(&mut request).await.unwrap() > 0);
+            }
+            let close = [SETTINGS, GOAWAY, &[last], NO_ERROR].concat();
+            socket.write_all(&close).await.unwrap();
+            socket.shutdown().await.unwrap();
+            // A socket with unread data would be reset.
+            while socket
+                .read(&mut [0; 1024])
+                .await
+                .is_ok_and(|length| length > 0)
+            {}
+        }
+        while let Ok((socket, _)) = listener.accept().await {
+            tokio::spawn(serve(socket, 100, Arc::default(), seen.clone()));
+        }
+    });
+    Server { url, commands }
+}
+
+#[tokio::test]
+async fn a_command_that_a_closing_service_has_not_looked_at_is_sent_again() {
+    let server = closing(&[0, 0]).await;
+    server.client().vms().run("v", ["first"]).await.unwrap();
+    assert_eq!(server.arrived("first"), 1);
+    let server = closing(&[0]).await;
+    let closed = server.client().vms().run("v", ["true"]).max_retries(0);
+    let error = closed.await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Connect);
+    assert_eq!(error.outcome(), Outcome::NotSent);
+}
+
+#[tokio::test]
+async fn a_command_that_a_closing_service_may_have_begun_is_not_sent_again() {
+    let server = closing(&[1]).await;
+    let error = server.client().vms().run("v", ["true"]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Connection);
+    assert_eq!(error.outcome(), Outcome::Unknown);
+    assert_eq!(server.arrived("true"), 0);
 }
 
 #[tokio::test]
