@@ -6,7 +6,7 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
 use fastvm::{Client, Compression, ErrorKind, Outcome, Progress, RetryPolicy, Vm};
@@ -356,32 +356,33 @@ async fn a_file_that_changes_while_it_is_sent_is_an_error() {
         let mut file = fs::File::options().write(true).open(path).unwrap();
         file.write_all(b"other").unwrap();
     };
-    let changes: [&dyn Fn(&Path); 3] = [&grow, &shrink, &touch];
+    let changes: [fn(&Path); 3] = [grow, shrink, touch];
     for change in changes {
         for is_folder in [false, true] {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("f");
-            // More than lies in the buffers between here and there while nobody reads.
+            // More than can be under way when the first of it has gone.
             fs::File::create(&path).unwrap().set_len(64 << 20).unwrap();
             let local = if is_folder { folder.path() } else { &path };
             let faults = world.server.faults();
-            let slow = faults.add(Fault::delay(Duration::from_millis(500)).on("storage.put"));
-            let slow = slow.unwrap();
+            let uploads = faults.add(Fault::delay(Duration::ZERO).on("storage.put"));
+            let (once, changed) = (Once::new(), path.clone());
             let upload = vm
                 .upload(local, "/root/x")
                 .compression(Compression::None)
-                .into_future();
-            let upload = tokio::spawn(upload);
-            until(async || faults.fired(slow) == 1).await;
-            change(&path);
-            let error = upload.await.unwrap().unwrap_err();
+                .on_progress(move |progress| {
+                    if progress.bytes > 0 {
+                        once.call_once(|| change(&changed));
+                    }
+                });
+            let error = upload.await.unwrap_err();
             assert_eq!(
                 (error.kind(), error.path()),
                 (ErrorKind::Transfer, path.to_str()),
                 "{error:?}"
             );
             assert!(error.to_string().contains("changed"), "{error}");
-            assert_eq!(faults.fired(slow), 1, "it is not sent again");
+            assert_eq!(faults.fired(uploads.unwrap()), 1, "it is not sent again");
             faults.clear();
         }
     }

@@ -113,6 +113,7 @@ async fn a_slow_or_late_line_takes_time_and_nothing_else() {
                 proxy.heal();
                 // What was struck stays: the connection is not used again.
                 proxy.reset_all();
+                proxy.until_open_at_most(0).await;
                 assert_eq!(executions(&vm).await, 1, "{trouble:?} {way:?}");
             }
         }
