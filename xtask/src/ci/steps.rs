@@ -280,7 +280,8 @@ fn features(root: &Path) -> Result<Outcome> {
                 if some.is_empty() { "none" } else { &some }
             );
             let mut clippy = cargo(root);
-            clippy.args(["clippy", "--quiet", "--package", name]);
+            // Of the workspace's other crates no more than is compiled: each has its turn.
+            clippy.args(["clippy", "--quiet", "--no-deps", "--package", name]);
             clippy.args(["--no-default-features", "--features", &some]);
             run(clippy.args(["--", "-D", "warnings"]))?;
         }
