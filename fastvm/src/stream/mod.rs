@@ -259,6 +259,7 @@ impl futures_core::Stream for ExecStream {
                 State::Ending(end) => {
                     ready!(end.poll(context));
                     self.state = State::Ended;
+                    return Poll::Ready(None);
                 }
                 State::Ended => return Poll::Ready(None),
             }

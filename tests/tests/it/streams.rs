@@ -327,8 +327,10 @@ async fn an_exit_without_a_line_end_is_an_exit() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_ends_soon_after_its_exit_even_if_its_body_does_not() {
-    let body = vec![event("o", "one\n"), EXIT.to_vec()];
+async fn a_stream_ends_soon_after_its_exit_whatever_its_body_does() {
+    // Nothing that comes after the exit is given, and it ends nothing.
+    let last = [EXIT, &event("o", "two\n"), b"no event\n"].concat();
+    let body = vec![event("o", "one\n"), last];
     for is_spawned in [false, true] {
         let stub = Stub::start([Reply::ChunkedStall(body.clone())]).await;
         let client = client(stub.base_url(), "k");
