@@ -228,18 +228,15 @@ impl ExecStream {
             return self.poll_gone(context).map(Err);
         };
         self.is_fresh = true;
-        let mut broken = None;
         for piece in self.pieces.drain(..) {
             match piece {
                 Ok(bytes) => self.decoder.push(bytes),
-                Err(error) => broken = Some(error),
+                Err(error) => self.state = State::Closed(Some(error)),
             }
         }
-        if is_over || broken.is_some() {
-            if broken.is_none() {
-                self.decoder.close();
-            }
-            self.state = State::Closed(broken);
+        if is_over && matches!(self.state, State::Running(_)) {
+            self.decoder.close();
+            self.state = State::Closed(None);
         }
         Poll::Ready(Ok(()))
     }

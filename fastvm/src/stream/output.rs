@@ -126,12 +126,10 @@ pub(super) async fn collect(mut events: ExecStream) -> Result<StreamOutput, Inco
             Some(Ok(ExecEvent::Exit(how))) => exit = Some(how),
             Some(Err(error)) => break Err(error),
             None => {
-                if let Some(exit) = exit {
-                    break Ok(exit);
-                }
-                let message = "the stream was read to its end before";
-                let error = Error::new(ErrorKind::Stream, message);
-                break Err(error.with_vm_id(&events.vm_id));
+                break exit.ok_or_else(|| {
+                    let message = "the stream was read to its end before";
+                    Error::new(ErrorKind::Stream, message).with_vm_id(&events.vm_id)
+                });
             }
         }
     };

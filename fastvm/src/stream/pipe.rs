@@ -42,24 +42,25 @@ fn lock(pipe: &Mutex<Pipe>) -> MutexGuard<'_, Pipe> {
     pipe.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn wake(waker: Option<Waker>) {
-    if let Some(waker) = waker {
-        waker.wake();
+/// Changes it; whom that concerns is woken when the lock is open again.
+fn change(pipe: &Mutex<Pipe>, change: impl FnOnce(&mut Pipe) -> Option<Waker>) {
+    let waiting = change(&mut lock(pipe));
+    if let Some(waiting) = waiting {
+        waiting.wake();
     }
 }
 
 impl Inlet {
     /// Puts in all of `pieces`.
     pub(super) fn put(&self, pieces: &mut Vec<Piece>) {
-        let mut pipe = lock(&self.0);
-        let lengths = pieces
-            .iter()
-            .map(|piece| piece.as_ref().map_or(0, Bytes::len));
-        pipe.size += lengths.map(|length| length + SIZE_OF_PIECE).sum::<usize>();
-        pipe.pieces.append(pieces);
-        let taker = pipe.taker.take();
-        drop(pipe);
-        wake(taker);
+        change(&self.0, |pipe| {
+            let lengths = pieces
+                .iter()
+                .map(|piece| piece.as_ref().map_or(0, Bytes::len));
+            pipe.size += lengths.map(|length| length + SIZE_OF_PIECE).sum::<usize>();
+            pipe.pieces.append(pieces);
+            pipe.taker.take()
+        });
     }
 
     /// Ready when there is room, with whether anybody wants what would be put there. Polled before, it
@@ -79,40 +80,37 @@ impl Inlet {
 
 impl Drop for Inlet {
     fn drop(&mut self) {
-        let mut pipe = lock(&self.0);
-        pipe.is_over = true;
-        let taker = pipe.taker.take();
-        drop(pipe);
-        wake(taker);
+        change(&self.0, |pipe| {
+            pipe.is_over = true;
+            pipe.taker.take()
+        });
     }
 }
 
 impl Outlet {
     /// Takes all that is there, and answers whether that was the end.
     pub(super) fn poll_take(&self, context: &mut Context<'_>, into: &mut Vec<Piece>) -> Poll<bool> {
-        let mut pipe = lock(&self.0);
-        if pipe.pieces.is_empty() && !pipe.is_over {
-            pipe.taker = Some(context.waker().clone());
-            return Poll::Pending;
-        }
-        into.append(&mut pipe.pieces);
-        let was_full = pipe.size >= MOST_BYTES;
-        pipe.size = 0;
-        let is_over = pipe.is_over;
-        let putter = pipe.putter.take_if(|_| was_full);
-        drop(pipe);
-        wake(putter);
-        Poll::Ready(is_over)
+        let mut taken = Poll::Pending;
+        change(&self.0, |pipe| {
+            if pipe.pieces.is_empty() && !pipe.is_over {
+                pipe.taker = Some(context.waker().clone());
+                return None;
+            }
+            into.append(&mut pipe.pieces);
+            let was_full = std::mem::take(&mut pipe.size) >= MOST_BYTES;
+            taken = Poll::Ready(pipe.is_over);
+            pipe.putter.take_if(|_| was_full)
+        });
+        taken
     }
 }
 
 impl Drop for Outlet {
     fn drop(&mut self) {
-        let mut pipe = lock(&self.0);
-        pipe.is_left = true;
-        let putter = pipe.putter.take();
-        drop(pipe);
-        wake(putter);
+        change(&self.0, |pipe| {
+            pipe.is_left = true;
+            pipe.putter.take()
+        });
     }
 }
 

@@ -136,16 +136,20 @@ async fn closing(last_streams: &[u8]) -> Server {
     Server { url, commands }
 }
 
+/// A command that is not sent again is known not to have been sent.
+async fn assert_not_sent(server: &Server) {
+    let once = server.client().vms().run("v", ["true"]).max_retries(0);
+    let error = once.await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Connect);
+    assert_eq!(error.outcome(), Outcome::NotSent);
+}
+
 #[tokio::test]
 async fn a_command_that_a_closing_service_has_not_looked_at_is_sent_again() {
     let server = closing(&[0, 0]).await;
     server.client().vms().run("v", ["first"]).await.unwrap();
     assert_eq!(server.arrived("first"), 1);
-    let server = closing(&[0]).await;
-    let closed = server.client().vms().run("v", ["true"]).max_retries(0);
-    let error = closed.await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Connect);
-    assert_eq!(error.outcome(), Outcome::NotSent);
+    assert_not_sent(&closing(&[0]).await).await;
 }
 
 #[tokio::test]
@@ -165,11 +169,7 @@ async fn a_command_that_the_service_refuses_to_look_at_is_sent_again() {
         vms.run("v", [command]).await.unwrap();
         assert_eq!(server.arrived(command), 1);
     }
-    let server = Server::start(100, [Act::Refuse]).await;
-    let refused = server.client().vms().run("v", ["true"]).max_retries(0);
-    let error = refused.await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Connect);
-    assert_eq!(error.outcome(), Outcome::NotSent);
+    assert_not_sent(&Server::start(100, [Act::Refuse]).await).await;
 }
 
 #[tokio::test]

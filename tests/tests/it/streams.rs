@@ -350,7 +350,7 @@ async fn a_stream_ends_soon_after_its_exit_whatever_its_body_does() {
                 &events.unwrap()[..],
                 [ExecEvent::Stdout(_), ExecEvent::Exit(_)]
             ),
-            "{is_spawned}"
+            "in a task of its own: {is_spawned}"
         );
     }
 }
