@@ -58,7 +58,7 @@ async fn work(client: &Client, vm: &fastvm::Vm) -> Result<(), Failure> {
 
     let start = Instant::now();
     println!("streaming: lines of source in each folder");
-    let line = r#"find src -type d | sort | while read -r folder; do echo "$(cat "$folder"/*.rs 2> /dev/null | wc -l) $folder"; done | tee counts.txt"#;
+    let line = r#"find src -name '*.rs' | sed 's:/[^/]*$::' | sort -u | while read -r folder; do echo "$(cat "$folder"/*.rs | wc -l) $folder"; done | tee counts.txt"#;
     let mut events = vm.stream(line).await?;
     let mut exit_code = None;
     while let Some(event) = events.try_next().await? {
