@@ -8,8 +8,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use progenitor_client::ResponseValue;
 
-use crate::generated::raw;
-use crate::hooks::Runtime;
+use crate::exchange::Exchange;
 use crate::{Client, Error, ErrorKind, Result};
 
 /// The future of an awaited builder.
@@ -241,31 +240,29 @@ impl Call {
 
     crate::__call_options!(options);
 
-    /// Makes the raw client that carries this one call. Bad arguments are refused here, before
-    /// anything is sent.
+    /// Begins a call of this operation. Bad arguments are refused here, before anything is sent.
     pub(crate) fn begin(
         &self,
         operation: &'static Operation,
         path: &[(&str, &str)],
-    ) -> Result<Exchange> {
+    ) -> Result<Exchange<'_>> {
         for (name, value) in path {
             check_path_parameter(operation, name, value)?;
         }
         let is_on_vm = operation.path.starts_with("/v1/vms/{");
         let vm_id = path.first().filter(|_| is_on_vm).map(|(_, id)| *id);
-        let mut info = CallInfo::new(operation).with_options(&self.options);
-        info.vm_id = vm_id.map(str::to_owned);
-        info.takes_body_apart = true;
-        let headers = self.options.header_map(operation)?;
-        let baseurl = self.client.parsed_base_url().cloned().ok_or_else(|| {
-            Error::new(ErrorKind::InvalidInput, "the base URL is not a URL").with_call(&info)
+        let mut call = CallInfo::new(operation).with_options(&self.options);
+        call.vm_id = vm_id.map(str::to_owned);
+        call.takes_body_apart = true;
+        let raw = self.client.raw().ok_or_else(|| {
+            Error::new(ErrorKind::InvalidInput, "the base URL is not a URL").with_call(&call)
         })?;
-        let raw = raw::Client {
-            baseurl,
-            client: self.client.http().clone(),
-            inner: Runtime::new(self.client.clone(), info, headers),
-        };
-        Ok(Exchange { raw })
+        Ok(Exchange {
+            client: &self.client,
+            raw,
+            call,
+            headers: self.options.header_map(operation)?,
+        })
     }
 }
 
@@ -280,28 +277,6 @@ fn check_path_parameter(operation: &'static Operation, name: &str, value: &str) 
         _ => format!("`{name}` cannot be {value:?}"),
     };
     Err(Error::new(ErrorKind::InvalidInput, message).with_operation(operation))
-}
-
-/// One call of the raw client.
-pub(crate) struct Exchange {
-    pub(crate) raw: raw::Client,
-}
-
-impl Exchange {
-    /// The answer with its headers, or the real error in place of progenitor's.
-    pub(crate) fn finish<T>(
-        self,
-        answer: Result<ResponseValue<T>, progenitor_client::Error<()>>,
-    ) -> Result<ResponseValue<T>> {
-        let runtime = self.raw.inner;
-        match answer {
-            Ok(answer) => {
-                let (status, headers) = (answer.status(), runtime.into_headers());
-                Ok(ResponseValue::new(answer.into_inner(), status, headers))
-            }
-            Err(error) => Err(runtime.into_error(error)),
-        }
-    }
 }
 
 /// The same answer with another body.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use reqwest::{Request, Response, Url};
 
+use crate::exchange::successful;
+use crate::generated::raw;
 use crate::{CallInfo, Error, Result, Transport};
 
 /// The root of the resource tree: `client.vms().launch()`, `client.health()`.
@@ -17,9 +19,8 @@ pub struct Client {
 
 struct Shared {
     base_url: String,
-    /// The same; `None` if it is none.
-    parsed_base_url: Option<Arc<Url>>,
-    http: reqwest::Client,
+    /// What builds the requests; `None` if the base URL is no URL.
+    raw: Option<raw::Client>,
     transport: Arc<dyn Transport>,
 }
 
@@ -31,9 +32,11 @@ impl Client {
     pub fn new(base_url: &str, http: reqwest::Client, transport: Arc<dyn Transport>) -> Self {
         let base_url = base_url.trim_end_matches('/').to_owned();
         let shared = Arc::new(Shared {
-            parsed_base_url: Url::parse(&base_url).ok().map(Arc::new),
+            raw: Url::parse(&base_url).ok().map(|baseurl| raw::Client {
+                baseurl,
+                client: http,
+            }),
             base_url,
-            http,
             transport,
         });
         Self { shared }
@@ -44,8 +47,8 @@ impl Client {
         &self.shared.base_url
     }
 
-    pub(crate) fn parsed_base_url(&self) -> Option<&Arc<Url>> {
-        self.shared.parsed_base_url.as_ref()
+    pub(crate) fn raw(&self) -> Option<&raw::Client> {
+        self.shared.raw.as_ref()
     }
 
     /// What this client sends its requests with.
@@ -64,19 +67,15 @@ impl Client {
         request: Request,
         call: &'a CallInfo,
     ) -> impl Future<Output = Result<Response>> + Send + 'a {
-        // Handed over here: a future that held the request would be large.
+        // Handed over here: a future that held the request, or the answer, would be large.
         let sending = self.shared.transport.send(request, call);
         async move {
-            let response = sending.await?;
-            match response.status().is_success() {
-                true => Ok(response),
-                false => Err(Box::pin(Error::from_response(response, call)).await),
-            }
+            let refused = match successful(sending.await?) {
+                Ok(response) => return Ok(response),
+                Err(response) => response,
+            };
+            Err(Box::pin(Error::from_response(refused, call)).await)
         }
-    }
-
-    pub(crate) fn http(&self) -> &reqwest::Client {
-        &self.shared.http
     }
 }
 

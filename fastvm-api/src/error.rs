@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
-use crate::hooks::BodyApart;
+use crate::exchange::BodyApart;
 use crate::types::{SnapshotImportEvent, VmStatus};
 use crate::{CallInfo, Operation};
 

@@ -62,20 +62,20 @@ extern crate self as fastvm_api;
 mod call;
 mod client;
 mod error;
+mod exchange;
 #[rustfmt::skip]
 #[allow(clippy::all, rustdoc::redundant_explicit_links, unreachable_pub)]
 mod generated;
-mod hooks;
 mod patch;
 mod values;
 
 pub use call::{Call, CallInfo, CallOptions, Operation, Pending};
 pub use client::Client;
 pub use error::{Cleanup, Error, ErrorKind, Outcome, Result};
-pub use generated::*;
 #[doc(hidden)]
-pub use hooks::{BodyApart, whole_body};
-pub use hooks::{Sending, Transport};
+pub use exchange::{BodyApart, successful, whole_body};
+pub use exchange::{Sending, Transport};
+pub use generated::*;
 pub use patch::Patch;
 pub use progenitor_client::{ByteStream, ResponseValue};
 

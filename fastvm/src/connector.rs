@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use fastvm_api::{
     BodyApart, CallInfo, Error, ErrorKind, Operation, Outcome, Result, Sending, Transport,
-    whole_body,
+    successful, whole_body,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body::Body as _;
@@ -29,7 +29,7 @@ use crate::trace::{self, Trace};
 const API_KEY: &str = "x-api-key";
 const TRACEPARENT: &str = "traceparent";
 
-/// How long the body of an error answer to a call without a limit may take.
+/// How long the body of an answer without success may take.
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Says what `traceparent` a call carries.
@@ -138,8 +138,8 @@ struct Heard {
 }
 
 impl Heard {
-    /// After so long without an answer, a close may have come that was not seen.
-    const RECENT: Duration = Duration::from_millis(1);
+    /// After so many microseconds without an answer, a close may have come that was not seen.
+    const RECENT: u64 = 1000;
 
     fn new() -> Self {
         Self {
@@ -149,7 +149,11 @@ impl Heard {
     }
 
     fn note(&self) {
-        self.last.store(self.now(), Ordering::Relaxed);
+        let (last, now) = (self.last.load(Ordering::Relaxed), self.now());
+        // Written now and then: other threads read what lies beside it.
+        if now.saturating_sub(last) > Self::RECENT / 8 {
+            self.last.store(now, Ordering::Relaxed);
+        }
     }
 
     /// Whether the runtime has just looked at its connections, and looks while this goes on: a yield
@@ -159,8 +163,8 @@ impl Heard {
         if !matches!(runtime, Ok(RuntimeFlavor::MultiThread)) {
             return false;
         }
-        let last = Duration::from_micros(self.last.load(Ordering::Relaxed));
-        !last.is_zero() && self.start.elapsed() < last + Self::RECENT
+        let last = self.last.load(Ordering::Relaxed);
+        last > 0 && self.now() < last + Self::RECENT
     }
 
     fn now(&self) -> u64 {
@@ -307,22 +311,19 @@ impl Connector {
             *attempts += 1;
             // A body that is made on the fly cannot be sent twice.
             let next = copied(&mut request).map(Box::new);
-            let id = may_have_happened.then(|| last_segment(request.url()));
-            let error = match self.attempt(request, call).await {
-                Ok(response) if response.status().is_success() => {
+            let mut error = match self.attempt(request, call).await {
+                Ok(response) => {
                     self.budget.earn();
                     return Ok(response);
                 }
-                Ok(response) => match id {
-                    Some(id) if is_gone(operation, &response) => return deleted(&id, response),
-                    _ => Box::pin(Error::from_response(response, call)).await,
-                },
                 Err(error) => error.with_call(call),
             };
-            let error = match &next {
-                Some(request) => error.without_secrets(&secrets::of(request)),
-                None => error,
-            };
+            if let Some(request) = &next {
+                if may_have_happened && is_gone(operation, &error) {
+                    return deleted(request.url(), &error);
+                }
+                error = error.without_secrets(&secrets::of(request));
+            }
             may_have_happened |= error.outcome() == Outcome::Unknown;
             let pause = next.as_ref().and_then(|_| {
                 self.pause_before_repeat(operation, &error, *attempts, call.max_retries())
@@ -358,8 +359,8 @@ impl Connector {
         }
     }
 
-    /// One request and its answer. The body is read here, too, unless it is streamed, so that a cut
-    /// or slow body is a fault of the attempt.
+    /// One request and its answer, which is an error if its status is. The body is read here, too,
+    /// unless it is streamed, so that a cut or slow body is a fault of the attempt.
     async fn exchange(&self, request: Box<Request>, call: &CallInfo) -> Result<Response> {
         if !call.operation().is_repeatable && !self.heard.is_up_to_date() {
             // What is lost on a connection that the service has closed is not sent again: this
@@ -368,10 +369,13 @@ impl Connector {
         }
         let (response, _taken) = self.wire.send(request, call).await?;
         self.heard.note();
+        let response = match successful(response) {
+            Ok(response) => response,
+            Err(refused) => return Err(Box::pin(error_of(refused, call)).await),
+        };
         match call.operation().is_streamed {
+            true => Ok(response),
             false => buffered(response, call.takes_body_apart()).await,
-            true if response.status().is_success() => Ok(response),
-            true => Box::pin(buffered_or_cut(response)).await,
         }
     }
 }
@@ -438,14 +442,13 @@ fn buffered(
     }
 }
 
-/// An error answer, with its body if that comes. The status is known: it is not lost for a body that
-/// does not.
-async fn buffered_or_cut(response: Response) -> Result<Response> {
-    let (status, url) = (response.status(), response.url().clone());
-    let headers = response.headers().clone();
-    match tokio::time::timeout(ERROR_BODY_TIMEOUT, buffered(response, false)).await {
-        Ok(Ok(response)) => Ok(response),
-        _ => assemble(status, url, headers, Bytes::new()),
+/// What an answer without success means. Its status is known, and not lost for a body that does not come.
+async fn error_of(response: Response, call: &CallInfo) -> Error {
+    let (status, headers) = (response.status(), response.headers().clone());
+    let reading = Error::from_response(response, call);
+    match tokio::time::timeout(ERROR_BODY_TIMEOUT, reading).await {
+        Ok(error) => error,
+        Err(_) => Error::new(ErrorKind::Status, "").with_answer(status, headers),
     }
 }
 
@@ -502,16 +505,21 @@ fn was_refused(error: &reqwest::Error) -> bool {
     })
 }
 
-fn is_gone(operation: &Operation, response: &Response) -> bool {
-    operation.method == "DELETE" && response.status() == StatusCode::NOT_FOUND
+fn is_gone(operation: &Operation, error: &Error) -> bool {
+    operation.method == "DELETE" && error.is_not_found()
 }
 
 /// The answer to a deletion whose first attempt got through without its answer coming back: the
 /// repeat finds nothing left to delete.
-fn deleted(id: &str, not_found: Response) -> Result<Response> {
-    let body = serde_json::json!({ "id": id, "deleted": true, "detached": true });
-    let (url, headers) = (not_found.url().clone(), not_found.headers().clone());
-    assemble(StatusCode::OK, url, headers, body.to_string().into())
+fn deleted(url: &Url, not_found: &Error) -> Result<Response> {
+    let body = serde_json::json!({ "id": last_segment(url), "deleted": true, "detached": true });
+    let headers = not_found.headers().clone();
+    assemble(
+        StatusCode::OK,
+        url.clone(),
+        headers,
+        body.to_string().into(),
+    )
 }
 
 /// What the last segment of a path stands for, its percent-encoding undone.

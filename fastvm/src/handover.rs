@@ -51,12 +51,12 @@ pub(crate) fn send(
     }
     let mut sending = client.execute(request);
     async move {
-        match timeout(limit, &mut sending).await {
-            Ok(answer) => Handover::Done(answer),
-            Err(_) => match fate.get_or_init(|| Fate::Withdrawn) {
-                Fate::Taken => Handover::Done(sending.await),
-                Fate::Withdrawn => Handover::Withdrawn,
-            },
+        if let Ok(answer) = timeout(limit, &mut sending).await {
+            return Handover::Done(answer);
+        }
+        match fate.get_or_init(|| Fate::Withdrawn) {
+            Fate::Taken => Handover::Done(sending.await),
+            Fate::Withdrawn => Handover::Withdrawn,
         }
     }
 }

@@ -105,17 +105,23 @@ pub(crate) async fn watched<T>(
         return work.await;
     };
     // Most work is done before the first question is due: all it costs is a timer.
-    let result = match timeout(first, &mut work).await {
-        Ok(result) => result,
-        Err(_) => Box::pin(watched_on(api, vm_id, first, work)).await,
+    let in_time = match timeout(first, &mut work).await {
+        Ok(Ok(answer)) => return Ok(answer),
+        Ok(Err(error)) => Some(error),
+        Err(_) => None,
     };
-    match result {
-        Err(error) if error.kind() == ErrorKind::Connection => {
-            let error = Box::pin(explained(api.clone(), vm_id.to_owned(), error)).await;
-            Err(error.with_vm_id(vm_id))
-        }
-        result => result,
+    let error = match in_time {
+        Some(error) => error,
+        None => match Box::pin(watched_on(api, vm_id, first, work)).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        },
+    };
+    if error.kind() != ErrorKind::Connection {
+        return Err(error);
     }
+    let error = Box::pin(explained(api.clone(), vm_id.to_owned(), error)).await;
+    Err(error.with_vm_id(vm_id))
 }
 
 /// After the first silence.

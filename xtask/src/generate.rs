@@ -3,8 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use anyhow::{Context, Result, anyhow, bail};
-use progenitor_impl::{GenerationSettings, Generator, HooksMode, InterfaceStyle, TagStyle};
-use quote::quote;
+use progenitor_impl::{GenerationSettings, Generator, InterfaceStyle, TagStyle};
 use serde_json::{Value, json};
 
 use crate::schema::{components, each_operation, operation_id};
@@ -24,8 +23,6 @@ fn attempt(document: &Value) -> Result<syn::File> {
         // The resource tree hides this interface, and a builder's would be three times the code.
         .with_interface(InterfaceStyle::Positional)
         .with_tag(TagStyle::Merged)
-        .with_inner_type(quote!(crate::hooks::Runtime))
-        .with_hooks(HooksMode::Expected)
         .with_map_type("::std::collections::BTreeMap");
     // progenitor asserts where it could answer an error; a document must not end in a backtrace.
     let quiet = QuietPanics::new();

@@ -18,9 +18,14 @@ pub struct Refined {
     pub types: Vec<TokenStream>,
     pub structs: Vec<Struct>,
     pub enums: BTreeSet<String>,
-    /// The raw client: a struct and its methods.
-    pub raw: Vec<Item>,
-    pub methods: Vec<syn::ImplItemFn>,
+    pub methods: Vec<RawMethod>,
+}
+
+/// How progenitor builds the request of an operation.
+pub struct RawMethod {
+    pub function: syn::ImplItemFn,
+    /// What the operation answers.
+    pub answer: Type,
 }
 
 /// A struct as the tree and the setters need to know it.
@@ -65,7 +70,6 @@ pub fn refine(file: syn::File, model: &Model) -> Result<Refined> {
         types: Vec::new(),
         structs: Vec::new(),
         enums: BTreeSet::new(),
-        raw: Vec::new(),
         methods: Vec::new(),
     };
     let mut seen = BTreeSet::new();
@@ -114,7 +118,7 @@ pub fn refine(file: syn::File, model: &Model) -> Result<Refined> {
             );
         }
     }
-    keep_raw_client(rest, &mut refined);
+    refined.methods = raw_methods(rest)?;
     Ok(refined)
 }
 
@@ -132,29 +136,66 @@ fn split(file: syn::File) -> Result<(Vec<Item>, Vec<Item>)> {
     Ok((types.context("progenitor wrote no module `types`")?, rest))
 }
 
-/// Of the raw client: its struct and its methods. Gone are a constructor that panics and sets a
-/// total timeout, re-exports, and a prelude.
-fn keep_raw_client(rest: Vec<Item>, refined: &mut Refined) {
-    for item in rest {
-        match item {
-            Item::Impl(mut item) if item.trait_.is_none() => {
-                ShortenPaths.visit_item_impl_mut(&mut item);
-                for item in item.items {
-                    if let ImplItem::Fn(mut method) = item
-                        && method.sig.asyncness.is_some()
-                    {
-                        method.attrs.clear();
-                        drop_version_header(&mut method);
-                        trim_exchange(&mut method);
-                        UrlOfPath.visit_block_mut(&mut method.block);
-                        refined.methods.push(method);
-                    }
-                }
-            }
-            Item::Impl(item) => refined.raw.push(Item::Impl(item)),
-            _ => {}
+/// Of the raw client: how it builds requests. Gone are a constructor that panics and sets a total timeout,
+/// re-exports, a prelude, and how requests are sent and answers read: see `fastvm-api/src/exchange.rs`.
+fn raw_methods(rest: Vec<Item>) -> Result<Vec<RawMethod>> {
+    let impls = rest.into_iter().filter_map(|item| match item {
+        Item::Impl(item) if item.trait_.is_none() => Some(item),
+        _ => None,
+    });
+    let items = impls.flat_map(|item| item.items);
+    items
+        .filter_map(|item| match item {
+            ImplItem::Fn(method) if method.sig.asyncness.is_some() => Some(raw_method(method)),
+            _ => None,
+        })
+        .collect()
+}
+
+fn raw_method(mut method: syn::ImplItemFn) -> Result<RawMethod> {
+    ShortenPaths.visit_impl_item_fn_mut(&mut method);
+    method.attrs.clear();
+    drop_version_header(&mut method);
+    UrlOfPath.visit_block_mut(&mut method.block);
+    let name = &method.sig.ident;
+    let answer = answer_type(&method.sig.output)
+        .with_context(|| format!("the raw method {name} has an unknown shape"))?;
+    end_with_request(&mut method.block.stmts)
+        .with_context(|| format!("the raw method {name} builds no request that is known"))?;
+    method.sig.asyncness = None;
+    method.sig.output = syn::parse_quote!(-> Result<Request, Error<()>>);
+    Ok(RawMethod {
+        function: method,
+        answer,
+    })
+}
+
+/// `Result<ResponseValue<T>, Error<()>>` → `T`.
+fn answer_type(output: &syn::ReturnType) -> Option<Type> {
+    let syn::ReturnType::Type(_, ty) = output else {
+        return None;
+    };
+    let value = generic_argument(ty, "Result")?;
+    generic_argument(value, "ResponseValue").cloned()
+}
+
+/// `let request = ..; let info = ..; ..` → `Ok(..)`
+fn end_with_request(statements: &mut Vec<syn::Stmt>) -> Option<()> {
+    let is_info = |statement: &syn::Stmt| matches!(statement, syn::Stmt::Local(local) if pattern_is(&local.pat, "info"));
+    let end = statements.iter().position(is_info)?;
+    statements.truncate(end);
+    match statements.pop()? {
+        syn::Stmt::Local(local) if pattern_is(&local.pat, "request") => {
+            let request = local.init?.expr;
+            statements.push(syn::Stmt::Expr(syn::parse_quote!(Ok(#request)), None));
+            Some(())
         }
+        _ => None,
     }
+}
+
+fn pattern_is(pattern: &syn::Pat, name: &str) -> bool {
+    matches!(pattern, syn::Pat::Ident(pattern) if pattern.ident == name)
 }
 
 /// The API knows nothing of the `api-version` that progenitor has each request carry.
@@ -173,19 +214,7 @@ fn drop_version_header(method: &mut syn::ImplItemFn) {
     }
 }
 
-/// Keeps the future small: what a method holds while it waits is a part of each call. `pre` does nothing
-/// here, but holds the request; progenitor's `from_response` holds the response twice.
-fn trim_exchange(method: &mut syn::ImplItemFn) {
-    let calls_pre = |statement: &syn::Stmt| {
-        let text = statement.to_token_stream().to_string();
-        text.starts_with("self . pre (")
-    };
-    let statements = &mut method.block.stmts;
-    statements.retain(|statement| !calls_pre(statement));
-    ReadByHooks.visit_block_mut(&mut method.block);
-}
-
-/// `format!("{}/a/{}", self.baseurl, b)` → `crate::hooks::below(&self.baseurl, &format!("/a/{}", b))`, which
+/// `format!("{}/a/{}", self.baseurl, b)` → `crate::exchange::below(&self.baseurl, &format!("/a/{}", b))`, which
 /// parses no more than the path.
 struct UrlOfPath;
 
@@ -211,26 +240,14 @@ impl VisitMut for UrlOfPath {
             return;
         };
         *expression = match rest {
-            [] => syn::parse_quote!(crate::hooks::below(&self.baseurl, #path)),
+            [] => syn::parse_quote!(crate::exchange::below(&self.baseurl, #path)),
             rest => {
-                syn::parse_quote!(crate::hooks::below(
+                syn::parse_quote!(crate::exchange::below(
                     &self.baseurl,
                     &format!(#path, #(#rest),*)
                 ))
             }
         };
-    }
-}
-
-/// `ResponseValue::from_response` → `crate::hooks::read`
-struct ReadByHooks;
-
-impl VisitMut for ReadByHooks {
-    fn visit_expr_path_mut(&mut self, expression: &mut syn::ExprPath) {
-        let path = expression.path.to_token_stream().to_string();
-        if path == "ResponseValue :: from_response" {
-            expression.path = syn::parse_quote!(crate::hooks::read);
-        }
     }
 }
 
@@ -800,6 +817,12 @@ pub mod tests {
         printed(quote!(#(#types)*))
     }
 
+    fn raw_methods_of(paths: &str) -> String {
+        let methods = refined(paths, "{}").unwrap().0.methods;
+        let methods = methods.iter().map(|method| &method.function);
+        quote!(#(#methods)*).to_string()
+    }
+
     #[track_caller]
     fn assert_has(text: &str, part: &str) {
         assert!(text.contains(part), "no `{part}` in\n{text}");
@@ -811,8 +834,7 @@ pub mod tests {
             let paths = format!(
                 "{{/a: {{get: {{operationId: a, x-fastvm-method: a.b, parameters: [{parameters}], responses: {{'200': {{description: d}}}}}}}}}}"
             );
-            let methods = refined(&paths, "{}").unwrap().0.methods;
-            quote!(#(#methods)*).to_string()
+            raw_methods_of(&paths)
         };
         let without = methods("");
         assert!(!without.contains("header_map"), "{without}");
@@ -823,28 +845,59 @@ pub mod tests {
     }
 
     #[test]
-    fn a_method_holds_no_request_and_has_its_url_and_answer_from_the_hooks() {
+    fn a_raw_method_builds_a_request_and_does_no_more() {
         let answer = "{'200': {description: d, content: {application/json: {schema: {type: array, items: {type: string}}}}}}";
         let method = |path: &str, parameters: &str| {
             let operation =
                 format!("operationId: a, x-fastvm-method: a.b, {parameters}responses: {answer}");
-            let paths = format!("{{'{path}': {{get: {{{operation}}}}}}}");
-            let methods = refined(&paths, "{}").unwrap().0.methods;
-            quote!(#(#methods)*).to_string()
+            raw_methods_of(&format!("{{'{path}': {{get: {{{operation}}}}}}}"))
         };
         let id = "parameters: [{name: id, in: path, required: true, schema: {type: string}}], ";
         let with_id = method("/a/{id}", id);
         assert_has(
             &with_id,
-            r#"crate :: hooks :: below (& self . baseurl , & format ! ("/a/{}" ,"#,
+            r#"crate :: exchange :: below (& self . baseurl , & format ! ("/a/{}" ,"#,
         );
         let text = method("/a", "");
-        assert!(!text.contains(". pre ("), "{text}");
-        assert!(!text.contains("from_response"), "{text}");
-        assert_has(&text, "crate :: hooks :: read (response) . await");
+        assert!(
+            !text.contains("async") && !text.contains("response"),
+            "{text}"
+        );
         assert_has(
             &text,
-            r#"let url = crate :: hooks :: below (& self . baseurl , "/a") ;"#,
+            "fn a < 'a > (& 'a self ,) -> Result < Request , Error < () > >",
+        );
+        assert_has(
+            &text,
+            r#"let url = crate :: exchange :: below (& self . baseurl , "/a") ; Ok (self . client . get (url)"#,
+        );
+        assert!(text.ends_with(". build () ?) }"), "{text}");
+    }
+
+    #[test]
+    fn a_raw_method_of_another_shape_is_refused() {
+        let end = |body: syn::Block| end_with_request(&mut body.stmts.clone());
+        let known = end(syn::parse_quote!({
+            let mut request = a.build()?;
+            let info = b;
+            c
+        }));
+        assert!(known.is_some());
+        assert!(
+            end(syn::parse_quote!({
+                let mut request = a.build()?;
+                c
+            }))
+            .is_none()
+        );
+        assert!(
+            end(syn::parse_quote!({
+                let request = a;
+                change();
+                let info = b;
+                c
+            }))
+            .is_none()
         );
     }
 

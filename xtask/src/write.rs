@@ -33,12 +33,8 @@ pub fn render(document: &Value, refined: Refined, tree: Tree) -> Result<Files> {
         files.insert(path.into(), format!("{HEADER}{}", readable(&file)));
         Ok(())
     };
-    let Refined {
-        types,
-        raw,
-        methods,
-        ..
-    } = refined;
+    let Refined { types, methods, .. } = refined;
+    let methods: Vec<_> = methods.iter().map(|method| &method.function).collect();
     let maps = quote!(#(#methods)*)
         .to_string()
         .contains("BTreeMap")
@@ -74,20 +70,19 @@ pub fn render(document: &Value, refined: Refined, tree: Tree) -> Result<Files> {
     )?;
     add(
         "raw.rs",
-        "The requests themselves, as progenitor writes them; the resource tree calls them.",
+        "The requests as progenitor builds them; the resource tree sends them.",
         quote! {
             #maps
             #times
-            use progenitor_client::{ByteStream, ClientHooks, ClientInfo, Error, OperationInfo, ResponseValue, encode_path};
+            use progenitor_client::{Error, encode_path};
+            use reqwest::Request;
 
             use crate::types;
 
             pub(crate) struct Client {
-                pub(crate) baseurl: std::sync::Arc<reqwest::Url>,
+                pub(crate) baseurl: reqwest::Url,
                 pub(crate) client: reqwest::Client,
-                pub(crate) inner: crate::hooks::Runtime,
             }
-            #(#raw)*
             impl Client { #(#methods)* }
         },
     )?;

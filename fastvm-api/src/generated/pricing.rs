@@ -67,8 +67,8 @@ impl Retrieve {
     ) -> impl Future<Output = Result<ResponseValue<types::PricingResponse>>> + Send {
         async move {
             let exchange = self.call.begin(&operations::GET_PRICING, &[])?;
-            let answer = exchange.raw.get_pricing().await;
-            exchange.finish(answer)
+            let request = exchange.raw.get_pricing();
+            exchange.json(request).await
         }
     }
 }

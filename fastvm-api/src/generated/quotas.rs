@@ -67,8 +67,8 @@ impl Retrieve {
     ) -> impl Future<Output = Result<ResponseValue<types::OrgQuotaUsage>>> + Send {
         async move {
             let exchange = self.call.begin(&operations::GET_ORG_QUOTAS, &[])?;
-            let answer = exchange.raw.get_org_quotas().await;
-            exchange.finish(answer)
+            let request = exchange.raw.get_org_quotas();
+            exchange.json(request).await
         }
     }
 }

@@ -91,8 +91,8 @@ impl Health {
     ) -> impl Future<Output = Result<ResponseValue<types::HealthResponse>>> + Send {
         async move {
             let exchange = self.call.begin(&operations::GET_HEALTH, &[])?;
-            let answer = exchange.raw.get_health().await;
-            exchange.finish(answer)
+            let request = exchange.raw.get_health();
+            exchange.json(request).await
         }
     }
 }

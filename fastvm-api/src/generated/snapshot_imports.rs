@@ -191,8 +191,8 @@ impl List {
     > + Send {
         async move {
             let exchange = self.call.begin(&operations::LIST_SNAPSHOT_IMPORTS, &[])?;
-            let answer = exchange.raw.list_snapshot_imports().await;
-            exchange.finish(answer)
+            let request = exchange.raw.list_snapshot_imports();
+            exchange.json(request).await
         }
     }
 }
@@ -259,8 +259,8 @@ impl Create {
     > + Send {
         async move {
             let exchange = self.call.begin(&operations::CREATE_SNAPSHOT_IMPORT, &[])?;
-            let answer = exchange.raw.create_snapshot_import(&self.body).await;
-            exchange.finish(answer)
+            let request = exchange.raw.create_snapshot_import(&self.body);
+            exchange.json(request).await
         }
     }
 }
@@ -316,8 +316,8 @@ impl PresignContext {
             let exchange = self
                 .call
                 .begin(&operations::PRESIGN_SNAPSHOT_IMPORT_CONTEXT, &[])?;
-            let answer = exchange.raw.presign_snapshot_import_context(&self.body).await;
-            exchange.finish(answer)
+            let request = exchange.raw.presign_snapshot_import_context(&self.body);
+            exchange.json(request).await
         }
     }
 }
@@ -360,8 +360,8 @@ impl Retrieve {
             let exchange = self
                 .call
                 .begin(&operations::GET_SNAPSHOT_IMPORT, &[("id", self.id.as_str())])?;
-            let answer = exchange.raw.get_snapshot_import(&self.id).await;
-            exchange.finish(answer)
+            let request = exchange.raw.get_snapshot_import(&self.id);
+            exchange.json(request).await
         }
     }
 }
@@ -405,8 +405,8 @@ impl Delete {
                     &operations::DELETE_SNAPSHOT_IMPORT,
                     &[("id", self.id.as_str())],
                 )?;
-            let answer = exchange.raw.delete_snapshot_import(&self.id).await;
-            exchange.finish(answer)
+            let request = exchange.raw.delete_snapshot_import(&self.id);
+            exchange.json(request).await
         }
     }
 }
@@ -452,8 +452,8 @@ impl Cancel {
                     &operations::CANCEL_SNAPSHOT_IMPORT,
                     &[("id", self.id.as_str())],
                 )?;
-            let answer = exchange.raw.cancel_snapshot_import(&self.id).await;
-            exchange.finish(answer)
+            let request = exchange.raw.cancel_snapshot_import(&self.id);
+            exchange.json(request).await
         }
     }
 }

@@ -162,8 +162,8 @@ impl List {
     ) -> impl Future<Output = Result<ResponseValue<Vec<types::Snapshot>>>> + Send {
         async move {
             let exchange = self.call.begin(&operations::LIST_SNAPSHOTS, &[])?;
-            let answer = exchange.raw.list_snapshots(self.metadata.as_ref()).await;
-            exchange.finish(answer)
+            let request = exchange.raw.list_snapshots(self.metadata.as_ref());
+            exchange.json(request).await
         }
     }
 }
@@ -216,8 +216,8 @@ impl Create {
     ) -> impl Future<Output = Result<ResponseValue<types::Snapshot>>> + Send {
         async move {
             let exchange = self.call.begin(&operations::CREATE_SNAPSHOT, &[])?;
-            let answer = exchange.raw.create_snapshot(&self.body).await;
-            exchange.finish(answer)
+            let request = exchange.raw.create_snapshot(&self.body);
+            exchange.json(request).await
         }
     }
 }
@@ -258,8 +258,8 @@ impl Retrieve {
             let exchange = self
                 .call
                 .begin(&operations::GET_SNAPSHOT, &[("id", self.id.as_str())])?;
-            let answer = exchange.raw.get_snapshot(&self.id).await;
-            exchange.finish(answer)
+            let request = exchange.raw.get_snapshot(&self.id);
+            exchange.json(request).await
         }
     }
 }
@@ -300,8 +300,8 @@ impl Delete {
             let exchange = self
                 .call
                 .begin(&operations::DELETE_SNAPSHOT, &[("id", self.id.as_str())])?;
-            let answer = exchange.raw.delete_snapshot(&self.id).await;
-            exchange.finish(answer)
+            let request = exchange.raw.delete_snapshot(&self.id);
+            exchange.json(request).await
         }
     }
 }
@@ -356,8 +356,8 @@ impl Update {
             let exchange = self
                 .call
                 .begin(&operations::UPDATE_SNAPSHOT, &[("id", self.id.as_str())])?;
-            let answer = exchange.raw.update_snapshot(&self.id, &self.body).await;
-            exchange.finish(answer)
+            let request = exchange.raw.update_snapshot(&self.id, &self.body);
+            exchange.json(request).await
         }
     }
 }

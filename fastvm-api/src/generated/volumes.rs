@@ -186,8 +186,8 @@ impl List {
     ) -> impl Future<Output = Result<ResponseValue<Vec<types::Volume>>>> + Send {
         async move {
             let exchange = self.call.begin(&operations::LIST_VOLUMES, &[])?;
-            let answer = exchange.raw.list_volumes().await;
-            exchange.finish(answer)
+            let request = exchange.raw.list_volumes();
+            exchange.json(request).await
         }
     }
 }
@@ -237,8 +237,8 @@ impl Create {
     ) -> impl Future<Output = Result<ResponseValue<types::Volume>>> + Send {
         async move {
             let exchange = self.call.begin(&operations::CREATE_VOLUME, &[])?;
-            let answer = exchange.raw.create_volume(&self.body).await;
-            exchange.finish(answer)
+            let request = exchange.raw.create_volume(&self.body);
+            exchange.json(request).await
         }
     }
 }
@@ -279,8 +279,8 @@ impl Retrieve {
             let exchange = self
                 .call
                 .begin(&operations::GET_VOLUME, &[("id", self.id.as_str())])?;
-            let answer = exchange.raw.get_volume(&self.id).await;
-            exchange.finish(answer)
+            let request = exchange.raw.get_volume(&self.id);
+            exchange.json(request).await
         }
     }
 }
@@ -321,8 +321,8 @@ impl Delete {
             let exchange = self
                 .call
                 .begin(&operations::DELETE_VOLUME, &[("id", self.id.as_str())])?;
-            let answer = exchange.raw.delete_volume(&self.id).await;
-            exchange.finish(answer)
+            let request = exchange.raw.delete_volume(&self.id);
+            exchange.json(request).await
         }
     }
 }
@@ -389,8 +389,8 @@ impl Update {
             let exchange = self
                 .call
                 .begin(&operations::UPDATE_VOLUME, &[("id", self.id.as_str())])?;
-            let answer = exchange.raw.update_volume(&self.id, &self.body).await;
-            exchange.finish(answer)
+            let request = exchange.raw.update_volume(&self.id, &self.body);
+            exchange.json(request).await
         }
     }
 }
@@ -436,8 +436,8 @@ impl ListAttachments {
                     &operations::LIST_VOLUME_ATTACHMENTS,
                     &[("id", self.id.as_str())],
                 )?;
-            let answer = exchange.raw.list_volume_attachments(&self.id).await;
-            exchange.finish(answer)
+            let request = exchange.raw.list_volume_attachments(&self.id);
+            exchange.json(request).await
         }
     }
 }

@@ -817,6 +817,22 @@ async fn a_body_that_does_not_come_is_a_timeout_too() {
 }
 
 #[tokio::test]
+async fn a_refusal_whose_body_breaks_off_is_that_refusal() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let head = b"HTTP/1.1 404 Not Found\r\ncontent-length: 99\r\n\r\n{".to_vec();
+    let server = tokio::spawn(answer_once(listener, head));
+    let call = tokio::spawn(client(&url, "k").vms().retrieve("vm-1").into_future());
+    // It waits for the rest of the body, until the connection closes.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!call.is_finished());
+    server.abort();
+    let error = call.await.unwrap().unwrap_err();
+    assert!(error.is_not_found(), "{error:?}");
+    assert_eq!((error.outcome(), error.attempts()), (Outcome::Rejected, 1));
+}
+
+#[tokio::test]
 async fn a_timeout_is_repeated_where_that_is_safe() {
     let stub = Stub::start([Reply::Stall, Reply::json(200, "{}")]).await;
     let call = client(stub.base_url(), "k").health();

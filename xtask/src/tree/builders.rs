@@ -26,7 +26,7 @@ pub(super) fn write_builder(call: &Call, context: &Scene) -> TokenStream {
     let output = if call.answers_handle {
         quote!(V)
     } else {
-        context.in_module(answer.clone())
+        context.in_module(quote!(#answer))
     };
     let docs = docs(&super::docs::of_builder(call));
 
@@ -93,14 +93,14 @@ pub(super) fn write_builder(call: &Call, context: &Scene) -> TokenStream {
             quote!((#text, self.#name.as_str()))
         });
     let passed = call.arguments.iter().map(|argument| &argument.passed);
+    let reader = call.reader();
     let finish = if call.answers_handle {
         quote! {
-            let client = self.call.client().clone();
-            let answer = exchange.finish(answer)?;
-            Ok(crate::call::map_answer(answer, |vm| V::from_vm(&client, vm)))
+            let answer = exchange.#reader(request).await?;
+            Ok(crate::call::map_answer(answer, |vm| V::from_vm(exchange.client, vm)))
         }
     } else {
-        quote!(exchange.finish(answer))
+        quote!(exchange.#reader(request).await)
     };
     quote! {
         #docs
@@ -124,7 +124,7 @@ pub(super) fn write_builder(call: &Call, context: &Scene) -> TokenStream {
             pub fn send(self) -> impl Future<Output = Result<ResponseValue<#output>>> + Send {
                 async move {
                     let exchange = self.call.begin(&operations::#constant, &[#(#checked),*])?;
-                    let answer = exchange.raw.#raw(#(#passed),*).await;
+                    let request = exchange.raw.#raw(#(#passed),*);
                     #finish
                 }
             }

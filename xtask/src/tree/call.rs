@@ -15,7 +15,7 @@ pub(super) struct Call<'a> {
     pub(super) operation: &'a Operation,
     pub(super) raw: Ident,
     pub(super) arguments: Vec<Argument<'a>>,
-    pub(super) answer: TokenStream,
+    pub(super) answer: &'a Type,
     pub(super) answers_handle: bool,
     pub(super) body: Option<&'a Struct>,
 }
@@ -39,16 +39,15 @@ impl<'a> Call<'a> {
             .refined
             .methods
             .iter()
-            .find(|method| method.sig.ident == raw);
+            .find(|method| method.function.sig.ident == raw);
         let method = method.context("progenitor wrote no method for it")?;
         let mut arguments = Vec::new();
-        for input in &method.sig.inputs {
+        for input in &method.function.sig.inputs {
             if let FnArg::Typed(input) = input {
                 arguments.push(Argument::read(input, operation)?);
             }
         }
-        let answer =
-            answer_type(&method.sig.output).context("its raw method has an unknown shape")?;
+        let answer = method.answer.to_token_stream().to_string();
         let answers_vm = answer == HANDLE.ty || answer == format!("types :: {}", HANDLE.ty);
         // Other resources do not know what a VM is handed out as.
         let answers_handle = answers_vm
@@ -61,7 +60,7 @@ impl<'a> Call<'a> {
             operation,
             raw,
             arguments,
-            answer: answer.parse().map_err(|e| anyhow::anyhow!("{e}"))?,
+            answer: &method.answer,
             answers_handle,
             body,
         };
@@ -92,6 +91,15 @@ impl<'a> Call<'a> {
     pub(super) fn is_under_handle(&self) -> bool {
         let place = self.operation.place.first().map(String::as_str);
         place == Some(HANDLE.resource) && self.operation.path.starts_with(HANDLE.path)
+    }
+
+    /// What reads its answer.
+    pub(super) fn reader(&self) -> Ident {
+        ident(match self.answer {
+            Type::Tuple(_) => "empty",
+            Type::Path(path) if path.path.is_ident("ByteStream") => "stream",
+            _ => "json",
+        })
     }
 
     /// `<V>`, if the builder answers what the caller's tree wraps a VM in.
@@ -178,14 +186,4 @@ fn owned(ty: &Type) -> Type {
 
 fn is_str(ty: &Type) -> bool {
     matches!(ty, Type::Path(path) if path.path.is_ident("str"))
-}
-
-/// `Result<ResponseValue<T>, Error<()>>` → `T`.
-fn answer_type(output: &syn::ReturnType) -> Option<String> {
-    let syn::ReturnType::Type(_, ty) = output else {
-        return None;
-    };
-    let value = generic_argument(ty, "Result")?;
-    let answer = generic_argument(value, "ResponseValue")?;
-    Some(answer.to_token_stream().to_string())
 }

@@ -144,10 +144,7 @@ fn setters(call: &Call) -> Option<String> {
 
 /// `, and gives a list of [`Vm`](..)`
 fn answer(call: &Call) -> String {
-    match syn::parse2::<Type>(call.answer.clone()) {
-        Ok(ty) => what(&ty).map_or_else(String::new, |what| format!(", and gives {what}")),
-        Err(_) => String::new(),
-    }
+    what(call.answer).map_or_else(String::new, |what| format!(", and gives {what}"))
 }
 
 fn what(ty: &Type) -> Option<String> {

@@ -117,8 +117,8 @@ impl List {
     ) -> impl Future<Output = Result<ResponseValue<types::SshKeyListResponse>>> + Send {
         async move {
             let exchange = self.call.begin(&operations::LIST_SSH_KEYS, &[])?;
-            let answer = exchange.raw.list_ssh_keys().await;
-            exchange.finish(answer)
+            let request = exchange.raw.list_ssh_keys();
+            exchange.json(request).await
         }
     }
 }
@@ -169,8 +169,8 @@ impl Add {
     ) -> impl Future<Output = Result<ResponseValue<types::SshKey>>> + Send {
         async move {
             let exchange = self.call.begin(&operations::ADD_SSH_KEY, &[])?;
-            let answer = exchange.raw.add_ssh_key(&self.body).await;
-            exchange.finish(answer)
+            let request = exchange.raw.add_ssh_key(&self.body);
+            exchange.json(request).await
         }
     }
 }
@@ -214,8 +214,8 @@ impl Delete {
                     &operations::DELETE_SSH_KEY,
                     &[("fingerprint", self.fingerprint.as_str())],
                 )?;
-            let answer = exchange.raw.delete_ssh_key(&self.fingerprint).await;
-            exchange.finish(answer)
+            let request = exchange.raw.delete_ssh_key(&self.fingerprint);
+            exchange.json(request).await
         }
     }
 }

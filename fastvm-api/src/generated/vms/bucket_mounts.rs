@@ -307,8 +307,8 @@ impl List {
             let exchange = self
                 .call
                 .begin(&operations::LIST_BUCKET_MOUNTS, &[("id", self.id.as_str())])?;
-            let answer = exchange.raw.list_bucket_mounts(&self.id).await;
-            exchange.finish(answer)
+            let request = exchange.raw.list_bucket_mounts(&self.id);
+            exchange.json(request).await
         }
     }
 }
@@ -373,8 +373,8 @@ impl Attach {
             let exchange = self
                 .call
                 .begin(&operations::ATTACH_BUCKET_MOUNT, &[("id", self.id.as_str())])?;
-            let answer = exchange.raw.attach_bucket_mount(&self.id, &self.body).await;
-            exchange.finish(answer)
+            let request = exchange.raw.attach_bucket_mount(&self.id, &self.body);
+            exchange.json(request).await
         }
     }
 }
@@ -427,11 +427,8 @@ impl Retrieve {
                         ("bucket_mount_id", self.bucket_mount_id.as_str()),
                     ],
                 )?;
-            let answer = exchange
-                .raw
-                .get_bucket_mount(&self.id, &self.bucket_mount_id)
-                .await;
-            exchange.finish(answer)
+            let request = exchange.raw.get_bucket_mount(&self.id, &self.bucket_mount_id);
+            exchange.json(request).await
         }
     }
 }
@@ -482,11 +479,10 @@ impl Delete {
                         ("bucket_mount_id", self.bucket_mount_id.as_str()),
                     ],
                 )?;
-            let answer = exchange
+            let request = exchange
                 .raw
-                .delete_bucket_mount(&self.id, &self.bucket_mount_id)
-                .await;
-            exchange.finish(answer)
+                .delete_bucket_mount(&self.id, &self.bucket_mount_id);
+            exchange.empty(request).await
         }
     }
 }
@@ -548,11 +544,10 @@ impl Rotate {
                         ("bucket_mount_id", self.bucket_mount_id.as_str()),
                     ],
                 )?;
-            let answer = exchange
+            let request = exchange
                 .raw
-                .rotate_bucket_mount(&self.id, &self.bucket_mount_id, &self.body)
-                .await;
-            exchange.finish(answer)
+                .rotate_bucket_mount(&self.id, &self.bucket_mount_id, &self.body);
+            exchange.json(request).await
         }
     }
 }

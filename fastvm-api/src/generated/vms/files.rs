@@ -211,8 +211,8 @@ impl Presign {
             let exchange = self
                 .call
                 .begin(&operations::PRESIGN_FILE, &[("id", self.id.as_str())])?;
-            let answer = exchange.raw.presign_file(&self.id, &self.body).await;
-            exchange.finish(answer)
+            let request = exchange.raw.presign_file(&self.id, &self.body);
+            exchange.json(request).await
         }
     }
 }
@@ -272,8 +272,8 @@ impl Fetch {
             let exchange = self
                 .call
                 .begin(&operations::FETCH_FILE_TO_VM, &[("id", self.id.as_str())])?;
-            let answer = exchange.raw.fetch_file_to_vm(&self.id, &self.body).await;
-            exchange.finish(answer)
+            let request = exchange.raw.fetch_file_to_vm(&self.id, &self.body);
+            exchange.json(request).await
         }
     }
 }

@@ -868,11 +868,8 @@ impl List {
     ) -> impl Future<Output = Result<ResponseValue<Vec<types::Vm>>>> + Send {
         async move {
             let exchange = self.call.begin(&operations::LIST_VMS, &[])?;
-            let answer = exchange
-                .raw
-                .list_vms(self.metadata.as_ref(), self.status)
-                .await;
-            exchange.finish(answer)
+            let request = exchange.raw.list_vms(self.metadata.as_ref(), self.status);
+            exchange.json(request).await
         }
     }
 }
@@ -1033,8 +1030,8 @@ impl Launch {
     ) -> impl Future<Output = Result<ResponseValue<types::LaunchVmResponse>>> + Send {
         async move {
             let exchange = self.call.begin(&operations::LAUNCH_VM, &[])?;
-            let answer = exchange.raw.launch_vm(&self.body).await;
-            exchange.finish(answer)
+            let request = exchange.raw.launch_vm(&self.body);
+            exchange.json(request).await
         }
     }
 }
@@ -1075,10 +1072,9 @@ impl<V: FromVm> Retrieve<V> {
             let exchange = self
                 .call
                 .begin(&operations::GET_VM, &[("id", self.id.as_str())])?;
-            let answer = exchange.raw.get_vm(&self.id).await;
-            let client = self.call.client().clone();
-            let answer = exchange.finish(answer)?;
-            Ok(crate::call::map_answer(answer, |vm| V::from_vm(&client, vm)))
+            let request = exchange.raw.get_vm(&self.id);
+            let answer = exchange.json(request).await?;
+            Ok(crate::call::map_answer(answer, |vm| V::from_vm(exchange.client, vm)))
         }
     }
 }
@@ -1119,8 +1115,8 @@ impl Delete {
             let exchange = self
                 .call
                 .begin(&operations::DELETE_VM, &[("id", self.id.as_str())])?;
-            let answer = exchange.raw.delete_vm(&self.id).await;
-            exchange.finish(answer)
+            let request = exchange.raw.delete_vm(&self.id);
+            exchange.json(request).await
         }
     }
 }
@@ -1203,10 +1199,9 @@ impl<V: FromVm> Update<V> {
             let exchange = self
                 .call
                 .begin(&operations::UPDATE_VM, &[("id", self.id.as_str())])?;
-            let answer = exchange.raw.update_vm(&self.id, &self.body).await;
-            let client = self.call.client().clone();
-            let answer = exchange.finish(answer)?;
-            Ok(crate::call::map_answer(answer, |vm| V::from_vm(&client, vm)))
+            let request = exchange.raw.update_vm(&self.id, &self.body);
+            let answer = exchange.json(request).await?;
+            Ok(crate::call::map_answer(answer, |vm| V::from_vm(exchange.client, vm)))
         }
     }
 }
@@ -1247,10 +1242,9 @@ impl<V: FromVm> Pause<V> {
             let exchange = self
                 .call
                 .begin(&operations::PAUSE_VM, &[("id", self.id.as_str())])?;
-            let answer = exchange.raw.pause_vm(&self.id).await;
-            let client = self.call.client().clone();
-            let answer = exchange.finish(answer)?;
-            Ok(crate::call::map_answer(answer, |vm| V::from_vm(&client, vm)))
+            let request = exchange.raw.pause_vm(&self.id);
+            let answer = exchange.json(request).await?;
+            Ok(crate::call::map_answer(answer, |vm| V::from_vm(exchange.client, vm)))
         }
     }
 }
@@ -1291,10 +1285,9 @@ impl<V: FromVm> Resume<V> {
             let exchange = self
                 .call
                 .begin(&operations::RESUME_VM, &[("id", self.id.as_str())])?;
-            let answer = exchange.raw.resume_vm(&self.id).await;
-            let client = self.call.client().clone();
-            let answer = exchange.finish(answer)?;
-            Ok(crate::call::map_answer(answer, |vm| V::from_vm(&client, vm)))
+            let request = exchange.raw.resume_vm(&self.id);
+            let answer = exchange.json(request).await?;
+            Ok(crate::call::map_answer(answer, |vm| V::from_vm(exchange.client, vm)))
         }
     }
 }
@@ -1335,10 +1328,9 @@ impl<V: FromVm> RefreshTtl<V> {
             let exchange = self
                 .call
                 .begin(&operations::REFRESH_VM_TTL, &[("id", self.id.as_str())])?;
-            let answer = exchange.raw.refresh_vm_ttl(&self.id).await;
-            let client = self.call.client().clone();
-            let answer = exchange.finish(answer)?;
-            Ok(crate::call::map_answer(answer, |vm| V::from_vm(&client, vm)))
+            let request = exchange.raw.refresh_vm_ttl(&self.id);
+            let answer = exchange.json(request).await?;
+            Ok(crate::call::map_answer(answer, |vm| V::from_vm(exchange.client, vm)))
         }
     }
 }
@@ -1381,8 +1373,8 @@ impl ConsoleToken {
             let exchange = self
                 .call
                 .begin(&operations::CREATE_CONSOLE_TOKEN, &[("id", self.id.as_str())])?;
-            let answer = exchange.raw.create_console_token(&self.id).await;
-            exchange.finish(answer)
+            let request = exchange.raw.create_console_token(&self.id);
+            exchange.json(request).await
         }
     }
 }
@@ -1449,8 +1441,8 @@ impl Run {
             let exchange = self
                 .call
                 .begin(&operations::EXEC_VM, &[("id", self.id.as_str())])?;
-            let answer = exchange.raw.exec_vm(&self.id, &self.body).await;
-            exchange.finish(answer)
+            let request = exchange.raw.exec_vm(&self.id, &self.body);
+            exchange.json(request).await
         }
     }
 }
@@ -1515,8 +1507,8 @@ impl Stream {
             let exchange = self
                 .call
                 .begin(&operations::EXEC_VM_STREAM, &[("id", self.id.as_str())])?;
-            let answer = exchange.raw.exec_vm_stream(&self.id, &self.body).await;
-            exchange.finish(answer)
+            let request = exchange.raw.exec_vm_stream(&self.id, &self.body);
+            exchange.stream(request).await
         }
     }
 }
@@ -1584,10 +1576,9 @@ impl<V: FromVm> SetFirewall<V> {
             let exchange = self
                 .call
                 .begin(&operations::SET_VM_FIREWALL, &[("id", self.id.as_str())])?;
-            let answer = exchange.raw.set_vm_firewall(&self.id, &self.body).await;
-            let client = self.call.client().clone();
-            let answer = exchange.finish(answer)?;
-            Ok(crate::call::map_answer(answer, |vm| V::from_vm(&client, vm)))
+            let request = exchange.raw.set_vm_firewall(&self.id, &self.body);
+            let answer = exchange.json(request).await?;
+            Ok(crate::call::map_answer(answer, |vm| V::from_vm(exchange.client, vm)))
         }
     }
 }
@@ -1654,10 +1645,9 @@ impl<V: FromVm> PatchFirewall<V> {
             let exchange = self
                 .call
                 .begin(&operations::PATCH_VM_FIREWALL, &[("id", self.id.as_str())])?;
-            let answer = exchange.raw.patch_vm_firewall(&self.id, &self.body).await;
-            let client = self.call.client().clone();
-            let answer = exchange.finish(answer)?;
-            Ok(crate::call::map_answer(answer, |vm| V::from_vm(&client, vm)))
+            let request = exchange.raw.patch_vm_firewall(&self.id, &self.body);
+            let answer = exchange.json(request).await?;
+            Ok(crate::call::map_answer(answer, |vm| V::from_vm(exchange.client, vm)))
         }
     }
 }

@@ -277,8 +277,8 @@ impl List {
             let exchange = self
                 .call
                 .begin(&operations::LIST_SERVICES, &[("id", self.id.as_str())])?;
-            let answer = exchange.raw.list_services(&self.id).await;
-            exchange.finish(answer)
+            let request = exchange.raw.list_services(&self.id);
+            exchange.json(request).await
         }
     }
 }
@@ -339,8 +339,8 @@ impl Register {
             let exchange = self
                 .call
                 .begin(&operations::REGISTER_SERVICE, &[("id", self.id.as_str())])?;
-            let answer = exchange.raw.register_service(&self.id, &self.body).await;
-            exchange.finish(answer)
+            let request = exchange.raw.register_service(&self.id, &self.body);
+            exchange.json(request).await
         }
     }
 }
@@ -410,11 +410,10 @@ impl Update {
                         ("service_name", self.service_name.as_str()),
                     ],
                 )?;
-            let answer = exchange
+            let request = exchange
                 .raw
-                .update_service(&self.id, &self.service_name, &self.body)
-                .await;
-            exchange.finish(answer)
+                .update_service(&self.id, &self.service_name, &self.body);
+            exchange.json(request).await
         }
     }
 }
@@ -465,8 +464,8 @@ impl Delete {
                         ("service_name", self.service_name.as_str()),
                     ],
                 )?;
-            let answer = exchange.raw.delete_service(&self.id, &self.service_name).await;
-            exchange.finish(answer)
+            let request = exchange.raw.delete_service(&self.id, &self.service_name);
+            exchange.empty(request).await
         }
     }
 }

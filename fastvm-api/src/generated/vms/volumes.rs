@@ -220,8 +220,8 @@ impl Attach {
             let exchange = self
                 .call
                 .begin(&operations::ATTACH_VOLUME, &[("id", self.id.as_str())])?;
-            let answer = exchange.raw.attach_volume(&self.id, &self.body).await;
-            exchange.finish(answer)
+            let request = exchange.raw.attach_volume(&self.id, &self.body);
+            exchange.json(request).await
         }
     }
 }
@@ -273,8 +273,8 @@ impl Detach {
                     &operations::DETACH_VOLUME,
                     &[("id", self.id.as_str()), ("volume_id", self.volume_id.as_str())],
                 )?;
-            let answer = exchange.raw.detach_volume(&self.id, &self.volume_id).await;
-            exchange.finish(answer)
+            let request = exchange.raw.detach_volume(&self.id, &self.volume_id);
+            exchange.json(request).await
         }
     }
 }

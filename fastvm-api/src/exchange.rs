@@ -1,18 +1,16 @@
 //! The one seam: everything that leaves the client goes through here to a [`Transport`].
 //!
-//! progenitor's `exec` hook can only fail with a `reqwest::Error`, which nobody but reqwest can
-//! make. So the real error waits in the call's [`Runtime`] while `exec` answers a placeholder,
-//! `post` stops the raw method before it looks at it, and the resource tree picks the error up.
+//! progenitor writes how the request of an operation is built; how it is sent, and its answer read, is the
+//! same for all of them, and written here.
 
 use std::any::Any;
 use std::fmt::Debug;
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http::header::ACCEPT;
-use progenitor_client::{ClientHooks, OperationInfo, ResponseValue};
+use progenitor_client::{ByteStream, ResponseValue};
 use reqwest::{Request, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 
@@ -33,78 +31,159 @@ pub trait Transport: Any + Debug + Send + Sync {
     fn send<'a>(&'a self, request: Request, call: &'a CallInfo) -> Sending<'a>;
 }
 
-/// The inner value of the raw client, made anew for each call.
-pub(crate) struct Runtime {
-    client: Client,
-    call: CallInfo,
-    headers: Option<Box<HeaderMap>>,
-    seen: Mutex<Seen>,
+/// A request as a raw method builds it.
+type Built = std::result::Result<Request, progenitor_client::Error<()>>;
+
+/// One call on its way.
+pub(crate) struct Exchange<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) raw: &'a raw::Client,
+    pub(crate) call: CallInfo,
+    /// What the caller adds.
+    pub(crate) headers: Option<Box<HeaderMap>>,
 }
 
-/// What the hooks have to hand back besides progenitor's result.
-#[derive(Default)]
-struct Seen {
-    error: Option<Error>,
-    answer: Option<(StatusCode, HeaderMap)>,
+/// An answer with its whole body.
+struct Whole {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
 }
 
-impl Seen {
-    fn of(seen: Mutex<Self>) -> Self {
-        seen.into_inner().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Runtime {
-    pub(crate) fn new(client: Client, call: CallInfo, headers: Option<Box<HeaderMap>>) -> Self {
+impl Whole {
+    fn new(mut response: Response, body: Bytes) -> Self {
+        let headers = std::mem::take(response.headers_mut());
         Self {
-            client,
-            call,
+            status: response.status(),
             headers,
-            seen: Mutex::default(),
+            body,
         }
     }
 
-    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    /// An answer whose body the transport has read; any other is given back.
+    #[allow(
+        clippy::result_large_err,
+        reason = "it is no error, and goes no further"
+    )]
+    fn at_hand(mut response: Response) -> std::result::Result<Self, Response> {
+        match response.extensions_mut().remove() {
+            Some(BodyApart(body)) => Ok(Self::new(response, body)),
+            None => Err(response),
+        }
+    }
+}
+
+impl Exchange<'_> {
+    /// An answer in JSON.
+    pub(crate) fn json<T: DeserializeOwned>(
+        &self,
+        request: Built,
+    ) -> impl Future<Output = Result<ResponseValue<T>>> + Send {
+        let sending = self.send(request);
+        async move {
+            let unread = match Whole::at_hand(sending?.await?) {
+                Ok(answer) => return self.decode(answer),
+                Err(response) => response,
+            };
+            self.decode(Box::pin(self.read(unread)).await?)
+        }
     }
 
-    /// The headers of the answer.
-    pub(crate) fn into_headers(self) -> HeaderMap {
-        let answer = Seen::of(self.seen).answer;
-        answer.map(|(_, headers)| headers).unwrap_or_default()
+    /// An answer that says nothing but its status.
+    pub(crate) fn empty(
+        &self,
+        request: Built,
+    ) -> impl Future<Output = Result<ResponseValue<()>>> + Send {
+        let sending = self.send(request);
+        async move {
+            let answer = Whole::new(sending?.await?, Bytes::new());
+            Ok(ResponseValue::new((), answer.status, answer.headers))
+        }
     }
 
-    /// What really happened when a raw method failed with `error`.
-    pub(crate) fn into_error(self, error: progenitor_client::Error<()>) -> Error {
+    /// An answer that is read as it comes.
+    pub(crate) fn stream(
+        &self,
+        request: Built,
+    ) -> impl Future<Output = Result<ResponseValue<ByteStream>>> + Send {
+        let sending = self.send(request);
+        async move {
+            let mut response = sending?.await?;
+            let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+            let bytes = ResponseValue::stream(response).into_inner();
+            Ok(ResponseValue::new(bytes, status, headers))
+        }
+    }
+
+    /// Sends the request; what is awaited does not hold it, so that the future of a call is small.
+    fn send(&self, request: Built) -> Result<impl Future<Output = Result<Response>> + Send> {
+        let mut request = request.map_err(|error| self.not_built(error))?;
+        let headers = request.headers_mut();
+        if let Some(accept) = self.call.operation().accept
+            && !headers.contains_key(ACCEPT)
+        {
+            headers.insert(ACCEPT, http::HeaderValue::from_static(accept));
+        }
+        if let Some(added) = &self.headers {
+            headers.extend(HeaderMap::clone(added));
+        }
+        Ok(self.client.send(request, &self.call))
+    }
+
+    /// The answer of a transport that has not read its body.
+    async fn read(&self, mut response: Response) -> Result<Whole> {
+        let body = whole_body(&mut response).await;
+        let answer = Whole::new(response, Bytes::new());
+        match body {
+            Ok(body) => Ok(Whole { body, ..answer }),
+            Err(error) => Err(Error::new(ErrorKind::Connection, "the answer was cut off")
+                .with_source(error.without_url())
+                .with_call(&self.call)
+                .with_answer(answer.status, answer.headers)),
+        }
+    }
+
+    fn decode<T: DeserializeOwned>(&self, answer: Whole) -> Result<ResponseValue<T>> {
+        match serde_json::from_slice(&answer.body) {
+            Ok(value) => Ok(ResponseValue::new(value, answer.status, answer.headers)),
+            Err(error) => Err(self.not_as_documented(answer, &error)),
+        }
+    }
+
+    fn not_built(&self, error: progenitor_client::Error<()>) -> Error {
         use progenitor_client::Error as Raw;
-        let seen = Seen::of(self.seen);
-        if let Some(error) = seen.error {
-            return error;
-        }
         let error = match error {
             Raw::InvalidRequest(message) => Error::new(ErrorKind::InvalidInput, message),
-            // Nothing was sent: the hook reports what happens on the wire itself.
             Raw::CommunicationError(source) => {
                 Error::new(ErrorKind::InvalidInput, "the request cannot be built")
                     .with_source(source.without_url())
             }
-            Raw::InvalidResponsePayload(body, source) => Error::new(
-                ErrorKind::Decode,
-                "the answer does not have the documented shape",
-            )
-            .with_body(body)
-            .with_source(without_value(&source.to_string())),
-            Raw::ResponseBodyError(source) => {
-                Error::new(ErrorKind::Connection, "the answer was cut off")
-                    .with_source(source.without_url())
-            }
-            other => Error::new(ErrorKind::Decode, other.to_string()),
+            other => Error::new(ErrorKind::InvalidInput, other.to_string()),
         };
-        let error = error.with_call(&self.call);
-        match seen.answer {
-            Some((status, headers)) => error.with_answer(status, headers),
-            None => error,
-        }
+        error.with_call(&self.call)
+    }
+
+    fn not_as_documented(&self, answer: Whole, error: &serde_json::Error) -> Error {
+        let message = "the answer does not have the documented shape";
+        Error::new(ErrorKind::Decode, message)
+            .with_body(answer.body)
+            .with_source(without_value(&error.to_string()))
+            .with_call(&self.call)
+            .with_answer(answer.status, answer.headers)
+    }
+}
+
+/// The answer if its status is 2xx, else as an `Err`. Unlike a look at the status it borrows nothing, so
+/// that a future does not hold the answer for longer than it needs.
+#[doc(hidden)]
+#[allow(
+    clippy::result_large_err,
+    reason = "it is no error, and goes no further"
+)]
+pub fn successful(response: Response) -> std::result::Result<Response, Response> {
+    match response.status().is_success() {
+        true => Ok(response),
+        false => Err(response),
     }
 }
 
@@ -163,75 +242,6 @@ async fn gathered(response: &mut Response, begin: [Bytes; 2]) -> reqwest::Result
 #[derive(Clone, Debug)]
 pub struct BodyApart(pub Bytes);
 
-/// The answer, read as progenitor's `from_response` does.
-pub(crate) fn read<T: DeserializeOwned>(
-    mut response: Response,
-) -> impl Future<Output = std::result::Result<ResponseValue<T>, progenitor_client::Error<()>>> + Send
-{
-    use progenitor_client::Error as Raw;
-    let status = response.status();
-    // An `async fn` would hold the response twice.
-    async move {
-        let body = match response.extensions_mut().remove() {
-            Some(BodyApart(body)) => body,
-            None => whole_body(&mut response)
-                .await
-                .map_err(Raw::ResponseBodyError)?,
-        };
-        match serde_json::from_slice(&body) {
-            // `exec` has taken the headers.
-            Ok(value) => Ok(ResponseValue::new(value, status, HeaderMap::new())),
-            Err(source) => Err(Raw::InvalidResponsePayload(body, source)),
-        }
-    }
-}
-
-impl ClientHooks<Runtime> for raw::Client {
-    // Not `async`: the future would hold the request, too.
-    fn exec(
-        &self,
-        mut request: Request,
-        _info: &OperationInfo,
-    ) -> impl Future<Output = reqwest::Result<Response>> {
-        let runtime = &self.inner;
-        let headers = request.headers_mut();
-        if let Some(accept) = runtime.call.operation().accept
-            && !headers.contains_key(ACCEPT)
-        {
-            headers.insert(ACCEPT, http::HeaderValue::from_static(accept));
-        }
-        if let Some(added) = &runtime.headers {
-            headers.extend(HeaderMap::clone(added));
-        }
-        let sending = runtime.client.send(request, &runtime.call);
-        async move {
-            Ok(match sending.await {
-                Ok(mut response) => {
-                    // Kept for the answer or its error: progenitor would make a copy.
-                    let headers = std::mem::take(response.headers_mut());
-                    runtime.seen().answer = Some((response.status(), headers));
-                    response
-                }
-                Err(error) => {
-                    runtime.seen().error = Some(error);
-                    http::Response::new("").into()
-                }
-            })
-        }
-    }
-
-    async fn post<E>(
-        &self,
-        _result: &reqwest::Result<Response>,
-        _info: &OperationInfo,
-    ) -> std::result::Result<(), progenitor_client::Error<E>> {
-        match self.inner.seen().error {
-            Some(_) => Err(progenitor_client::Error::Custom(String::new())),
-            None => Ok(()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -280,14 +290,5 @@ mod tests {
             let mut response = Response::from(http::Response::new(body));
             assert!(whole_body(&mut response).await.is_err(), "{whole}");
         }
-    }
-
-    #[tokio::test]
-    async fn a_body_that_was_read_already_is_found() {
-        let mut response = response(&[]);
-        let body = BodyApart(Bytes::from_static(b"[1,2]"));
-        response.extensions_mut().insert(body);
-        let answer = read::<Vec<u8>>(response).await.unwrap();
-        assert_eq!(*answer, [1, 2]);
     }
 }
