@@ -80,7 +80,7 @@ const TAKEN_MODULES: &[&str] = &[
     "client",
     "error",
     "generated",
-    "hooks",
+    "exchange",
     "operations",
     "patch",
     "raw",
@@ -208,6 +208,26 @@ fn escape(word: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_resource_takes_the_name_of_a_module_of_the_raw_crate() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fastvm-api/src");
+        let file = syn::parse_file(&std::fs::read_to_string(folder.join("lib.rs")).unwrap());
+        let modules = file
+            .unwrap()
+            .items
+            .into_iter()
+            .filter_map(|item| match item {
+                syn::Item::Mod(module) if module.content.is_none() => {
+                    Some(module.ident.to_string())
+                }
+                _ => None,
+            });
+        let missing: Vec<_> = modules
+            .filter(|module| !TAKEN_MODULES.contains(&module.as_str()))
+            .collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
 
     #[test]
     fn units_stay_one_word() {
