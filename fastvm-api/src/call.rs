@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use progenitor_client::ResponseValue;
 
-use crate::exchange::Exchange;
+use crate::exchange::{BodyApart, Exchange};
 use crate::{Client, Error, ErrorKind, Result};
 
 /// The future of an awaited builder.
@@ -62,7 +62,7 @@ pub struct CallInfo {
     vm_id: Option<String>,
     request_timeout: Option<Duration>,
     max_retries: Option<u32>,
-    takes_body_apart: bool,
+    body_apart: Option<BodyApart>,
 }
 
 impl CallInfo {
@@ -73,7 +73,7 @@ impl CallInfo {
             vm_id: None,
             request_timeout: None,
             max_retries: None,
-            takes_body_apart: false,
+            body_apart: None,
         }
     }
 
@@ -110,10 +110,10 @@ impl CallInfo {
         self.max_retries
     }
 
-    /// Whether it finds a body that was read already in the extensions of the answer.
+    /// Where the body of the answer may go that was read already.
     #[doc(hidden)]
-    pub fn takes_body_apart(&self) -> bool {
-        self.takes_body_apart
+    pub fn body_apart(&self) -> Option<&BodyApart> {
+        self.body_apart.as_ref()
     }
 }
 
@@ -253,7 +253,7 @@ impl Call {
         let vm_id = path.first().filter(|_| is_on_vm).map(|(_, id)| *id);
         let mut call = CallInfo::new(operation).with_options(&self.options);
         call.vm_id = vm_id.map(str::to_owned);
-        call.takes_body_apart = true;
+        call.body_apart = Some(BodyApart::default());
         let raw = self.client.raw().ok_or_else(|| {
             Error::new(ErrorKind::InvalidInput, "the base URL is not a URL").with_call(&call)
         })?;

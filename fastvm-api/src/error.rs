@@ -10,7 +10,6 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
-use crate::exchange::BodyApart;
 use crate::types::{SnapshotImportEvent, VmStatus};
 use crate::{CallInfo, Operation};
 
@@ -161,10 +160,7 @@ impl Error {
     /// An error of an answer whose status is not 2xx. Reads what is left of its body.
     pub async fn from_response(mut response: reqwest::Response, call: &CallInfo) -> Self {
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
-        let mut body = match response.extensions_mut().remove() {
-            Some(BodyApart(body)) => body.into(),
-            None => Vec::new(),
-        };
+        let mut body = Vec::new();
         // A body that breaks off is still an answer with this status.
         while let Ok(Some(chunk)) = response.chunk().await {
             body.extend_from_slice(&chunk);

@@ -6,6 +6,7 @@
 use std::any::Any;
 use std::fmt::Debug;
 use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
@@ -59,18 +60,6 @@ impl Whole {
             body,
         }
     }
-
-    /// An answer whose body the transport has read; any other is given back.
-    #[allow(
-        clippy::result_large_err,
-        reason = "it is no error, and goes no further"
-    )]
-    fn at_hand(mut response: Response) -> std::result::Result<Self, Response> {
-        match response.extensions_mut().remove() {
-            Some(BodyApart(body)) => Ok(Self::new(response, body)),
-            None => Err(response),
-        }
-    }
 }
 
 impl Exchange<'_> {
@@ -81,11 +70,12 @@ impl Exchange<'_> {
     ) -> impl Future<Output = Result<ResponseValue<T>>> + Send {
         let sending = self.send(request);
         async move {
-            let unread = match Whole::at_hand(sending?.await?) {
-                Ok(answer) => return self.decode(answer),
-                Err(response) => response,
+            let response = sending?.await?;
+            let answer = match self.call.body_apart().and_then(BodyApart::take) {
+                Some(body) => Whole::new(response, body),
+                None => Box::pin(self.read(response)).await?,
             };
-            self.decode(Box::pin(self.read(unread)).await?)
+            self.decode(answer)
         }
     }
 
@@ -236,11 +226,33 @@ async fn gathered(response: &mut Response, begin: [Bytes; 2]) -> reqwest::Result
     Ok(body.freeze())
 }
 
-/// The body of an answer that a transport has read already. It is among the answer's extensions, since
-/// a response can be given no other body, and a new response costs as much as the decoding.
+/// Where a transport leaves the body of an answer that it has read already: a response can be given no
+/// other body, and a new response costs as much as the decoding.
 #[doc(hidden)]
-#[derive(Clone, Debug)]
-pub struct BodyApart(pub Bytes);
+#[derive(Default)]
+pub struct BodyApart(Mutex<Option<Bytes>>);
+
+impl BodyApart {
+    /// Leaves it for who made the call.
+    pub fn put(&self, body: Bytes) {
+        *self.lock() = Some(body);
+    }
+
+    fn take(&self) -> Option<Bytes> {
+        self.lock().take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Bytes>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Clone for BodyApart {
+    /// An empty one: another call has another answer.
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
 
 #[cfg(test)]
 mod tests {

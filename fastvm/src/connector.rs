@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fastvm_api::{
-    BodyApart, CallInfo, Error, ErrorKind, Operation, Outcome, Result, Sending, Transport,
-    successful, whole_body,
+    CallInfo, Error, ErrorKind, Operation, Outcome, Result, Sending, Transport, successful,
+    whole_body,
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use http_body::Body as _;
 use reqwest::{Request, Response, ResponseBuilderExt, Url};
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -26,8 +26,8 @@ use crate::retry::{Budget, RetryPolicy};
 use crate::secrets;
 use crate::trace::{self, Trace};
 
-const API_KEY: &str = "x-api-key";
-const TRACEPARENT: &str = "traceparent";
+static API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// How long the body of an answer without success may take.
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -265,18 +265,18 @@ impl Connector {
     fn sign(&self, request: &mut Request, operation: &Operation) {
         let headers = request.headers_mut();
         if let Some(key) = self.key.as_ref().filter(|_| operation.needs_key) {
-            headers.insert(API_KEY, key.clone());
+            headers.insert(&API_KEY, key.clone());
         }
         let Some(traceparent) = &self.settings.traceparent else {
             return;
         };
         // Storage is not the API, and a call's own header goes before.
-        if operation.path.is_empty() || headers.contains_key(TRACEPARENT) {
+        if operation.path.is_empty() || headers.contains_key(&TRACEPARENT) {
             return;
         }
         let value = traceparent().and_then(|text| HeaderValue::try_from(text).ok());
         if let Some(value) = value {
-            headers.insert(TRACEPARENT, value);
+            headers.insert(&TRACEPARENT, value);
         }
     }
 
@@ -310,7 +310,7 @@ impl Connector {
         loop {
             *attempts += 1;
             // A body that is made on the fly cannot be sent twice.
-            let next = copied(&mut request).map(Box::new);
+            let next = copied(&mut request);
             let mut error = match self.attempt(request, call).await {
                 Ok(response) => {
                     self.budget.earn();
@@ -328,20 +328,19 @@ impl Connector {
             let pause = next.as_ref().and_then(|_| {
                 self.pause_before_repeat(operation, &error, *attempts, call.max_retries())
             });
-            match (next, pause) {
-                (Some(next), Some(pause)) => {
-                    tokio::time::sleep(pause).await;
-                    request = next;
-                }
-                _ => {
-                    let error = error.with_attempts(*attempts);
-                    return Err(match may_have_happened {
-                        // An attempt that was refused says nothing of those before it.
-                        true => error.with_outcome(Outcome::Unknown),
-                        false => error,
-                    });
-                }
+            if let Some(pause) = pause
+                && let Some(next) = next
+            {
+                request = Box::new(next);
+                tokio::time::sleep(pause).await;
+                continue;
             }
+            let error = error.with_attempts(*attempts);
+            return Err(match may_have_happened {
+                // An attempt that was refused says nothing of those before it.
+                true => error.with_outcome(Outcome::Unknown),
+                false => error,
+            });
         }
     }
 
@@ -375,7 +374,7 @@ impl Connector {
         };
         match call.operation().is_streamed {
             true => Ok(response),
-            false => buffered(response, call.takes_body_apart()).await,
+            false => buffered(response, call).await,
         }
     }
 }
@@ -424,17 +423,17 @@ fn shared(body: &mut reqwest::Body) -> Option<reqwest::Body> {
     Some(bytes.into())
 }
 
-/// The answer with its whole body, which is a [`BodyApart`] if it may be.
+/// The answer with its whole body, which lies apart if it may.
 fn buffered(
     mut response: Response,
-    is_apart: bool,
+    call: &CallInfo,
 ) -> impl Future<Output = Result<Response>> + Send {
     let status = response.status();
     // An `async fn` would hold the response twice.
     async move {
         let body = whole_body(&mut response).await.map_err(broken)?;
-        if is_apart {
-            response.extensions_mut().insert(BodyApart(body));
+        if let Some(apart) = call.body_apart() {
+            apart.put(body);
             return Ok(response);
         }
         let headers = std::mem::take(response.headers_mut());

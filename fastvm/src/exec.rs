@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Deref;
+use std::pin::pin;
 use std::time::Duration;
 
 use fastvm_api::types::ExecVmResponse;
@@ -207,26 +208,18 @@ impl Run {
     }
 
     /// What `of` makes of the answer and of the VM that it is from.
+    #[allow(clippy::manual_async_fn, reason = "the future would hold `self` twice")]
     fn exchange<T>(
         self,
         of: impl FnOnce(ResponseValue<ExecVmResponse>, String) -> T + Send,
     ) -> impl Future<Output = Result<T>> + Send {
-        let Self {
-            api,
-            request,
-            vm_id,
-            idle_check,
-            problem,
-        } = self;
-        // Handed over here, and in a piece of its own: allocators take long for a large one.
-        let sending = match problem {
-            Some(problem) => Err(problem),
-            None => Ok(Box::pin(request.send())),
-        };
         async move {
-            let mut sending = sending.map_err(|problem| problem.with_vm_id(&vm_id))?;
-            let answer = watched(&api, &vm_id, idle_check, sending.as_mut()).await?;
-            Ok(of(answer, vm_id))
+            if let Some(problem) = self.problem {
+                return Err(problem.with_vm_id(self.vm_id));
+            }
+            let sending = pin!(self.request.send());
+            let answer = watched(&self.api, &self.vm_id, self.idle_check, sending).await?;
+            Ok(of(answer, self.vm_id))
         }
     }
 }

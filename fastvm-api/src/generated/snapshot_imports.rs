@@ -260,6 +260,7 @@ impl Create {
         async move {
             let exchange = self.call.begin(&operations::CREATE_SNAPSHOT_IMPORT, &[])?;
             let request = exchange.raw.create_snapshot_import(&self.body);
+            drop(self.body);
             exchange.json(request).await
         }
     }
@@ -317,6 +318,7 @@ impl PresignContext {
                 .call
                 .begin(&operations::PRESIGN_SNAPSHOT_IMPORT_CONTEXT, &[])?;
             let request = exchange.raw.presign_snapshot_import_context(&self.body);
+            drop(self.body);
             exchange.json(request).await
         }
     }

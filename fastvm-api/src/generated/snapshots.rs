@@ -217,6 +217,7 @@ impl Create {
         async move {
             let exchange = self.call.begin(&operations::CREATE_SNAPSHOT, &[])?;
             let request = exchange.raw.create_snapshot(&self.body);
+            drop(self.body);
             exchange.json(request).await
         }
     }
@@ -357,6 +358,7 @@ impl Update {
                 .call
                 .begin(&operations::UPDATE_SNAPSHOT, &[("id", self.id.as_str())])?;
             let request = exchange.raw.update_snapshot(&self.id, &self.body);
+            drop(self.body);
             exchange.json(request).await
         }
     }

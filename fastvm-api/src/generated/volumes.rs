@@ -238,6 +238,7 @@ impl Create {
         async move {
             let exchange = self.call.begin(&operations::CREATE_VOLUME, &[])?;
             let request = exchange.raw.create_volume(&self.body);
+            drop(self.body);
             exchange.json(request).await
         }
     }
@@ -390,6 +391,7 @@ impl Update {
                 .call
                 .begin(&operations::UPDATE_VOLUME, &[("id", self.id.as_str())])?;
             let request = exchange.raw.update_volume(&self.id, &self.body);
+            drop(self.body);
             exchange.json(request).await
         }
     }

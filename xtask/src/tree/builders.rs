@@ -94,6 +94,12 @@ pub(super) fn write_builder(call: &Call, context: &Scene) -> TokenStream {
         });
     let passed = call.arguments.iter().map(|argument| &argument.passed);
     let reader = call.reader();
+    // Its text is in the request now, and is not kept for as long as the answer takes.
+    let has_body = call
+        .arguments
+        .iter()
+        .any(|argument| argument.parameter.is_none());
+    let release = has_body.then(|| quote!(drop(self.body);));
     let finish = if call.answers_handle {
         quote! {
             let answer = exchange.#reader(request).await?;
@@ -125,6 +131,7 @@ pub(super) fn write_builder(call: &Call, context: &Scene) -> TokenStream {
                 async move {
                     let exchange = self.call.begin(&operations::#constant, &[#(#checked),*])?;
                     let request = exchange.raw.#raw(#(#passed),*);
+                    #release
                     #finish
                 }
             }

@@ -170,6 +170,7 @@ impl Add {
         async move {
             let exchange = self.call.begin(&operations::ADD_SSH_KEY, &[])?;
             let request = exchange.raw.add_ssh_key(&self.body);
+            drop(self.body);
             exchange.json(request).await
         }
     }

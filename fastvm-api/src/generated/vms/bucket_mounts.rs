@@ -374,6 +374,7 @@ impl Attach {
                 .call
                 .begin(&operations::ATTACH_BUCKET_MOUNT, &[("id", self.id.as_str())])?;
             let request = exchange.raw.attach_bucket_mount(&self.id, &self.body);
+            drop(self.body);
             exchange.json(request).await
         }
     }
@@ -547,6 +548,7 @@ impl Rotate {
             let request = exchange
                 .raw
                 .rotate_bucket_mount(&self.id, &self.bucket_mount_id, &self.body);
+            drop(self.body);
             exchange.json(request).await
         }
     }

@@ -212,6 +212,7 @@ impl Presign {
                 .call
                 .begin(&operations::PRESIGN_FILE, &[("id", self.id.as_str())])?;
             let request = exchange.raw.presign_file(&self.id, &self.body);
+            drop(self.body);
             exchange.json(request).await
         }
     }
@@ -273,6 +274,7 @@ impl Fetch {
                 .call
                 .begin(&operations::FETCH_FILE_TO_VM, &[("id", self.id.as_str())])?;
             let request = exchange.raw.fetch_file_to_vm(&self.id, &self.body);
+            drop(self.body);
             exchange.json(request).await
         }
     }

@@ -1031,6 +1031,7 @@ impl Launch {
         async move {
             let exchange = self.call.begin(&operations::LAUNCH_VM, &[])?;
             let request = exchange.raw.launch_vm(&self.body);
+            drop(self.body);
             exchange.json(request).await
         }
     }
@@ -1200,6 +1201,7 @@ impl<V: FromVm> Update<V> {
                 .call
                 .begin(&operations::UPDATE_VM, &[("id", self.id.as_str())])?;
             let request = exchange.raw.update_vm(&self.id, &self.body);
+            drop(self.body);
             let answer = exchange.json(request).await?;
             Ok(crate::call::map_answer(answer, |vm| V::from_vm(exchange.client, vm)))
         }
@@ -1442,6 +1444,7 @@ impl Run {
                 .call
                 .begin(&operations::EXEC_VM, &[("id", self.id.as_str())])?;
             let request = exchange.raw.exec_vm(&self.id, &self.body);
+            drop(self.body);
             exchange.json(request).await
         }
     }
@@ -1508,6 +1511,7 @@ impl Stream {
                 .call
                 .begin(&operations::EXEC_VM_STREAM, &[("id", self.id.as_str())])?;
             let request = exchange.raw.exec_vm_stream(&self.id, &self.body);
+            drop(self.body);
             exchange.stream(request).await
         }
     }
@@ -1577,6 +1581,7 @@ impl<V: FromVm> SetFirewall<V> {
                 .call
                 .begin(&operations::SET_VM_FIREWALL, &[("id", self.id.as_str())])?;
             let request = exchange.raw.set_vm_firewall(&self.id, &self.body);
+            drop(self.body);
             let answer = exchange.json(request).await?;
             Ok(crate::call::map_answer(answer, |vm| V::from_vm(exchange.client, vm)))
         }
@@ -1646,6 +1651,7 @@ impl<V: FromVm> PatchFirewall<V> {
                 .call
                 .begin(&operations::PATCH_VM_FIREWALL, &[("id", self.id.as_str())])?;
             let request = exchange.raw.patch_vm_firewall(&self.id, &self.body);
+            drop(self.body);
             let answer = exchange.json(request).await?;
             Ok(crate::call::map_answer(answer, |vm| V::from_vm(exchange.client, vm)))
         }

@@ -340,6 +340,7 @@ impl Register {
                 .call
                 .begin(&operations::REGISTER_SERVICE, &[("id", self.id.as_str())])?;
             let request = exchange.raw.register_service(&self.id, &self.body);
+            drop(self.body);
             exchange.json(request).await
         }
     }
@@ -413,6 +414,7 @@ impl Update {
             let request = exchange
                 .raw
                 .update_service(&self.id, &self.service_name, &self.body);
+            drop(self.body);
             exchange.json(request).await
         }
     }

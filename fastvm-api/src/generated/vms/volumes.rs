@@ -221,6 +221,7 @@ impl Attach {
                 .call
                 .begin(&operations::ATTACH_VOLUME, &[("id", self.id.as_str())])?;
             let request = exchange.raw.attach_volume(&self.id, &self.body);
+            drop(self.body);
             exchange.json(request).await
         }
     }
