@@ -256,6 +256,8 @@ impl Clone for BodyApart {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     fn response(pieces: &[&'static str]) -> Response {
@@ -302,5 +304,75 @@ mod tests {
             let mut response = Response::from(http::Response::new(body));
             assert!(whole_body(&mut response).await.is_err(), "{whole}");
         }
+    }
+
+    /// A body that is there, was left apart, or breaks off.
+    #[derive(Clone, Copy, Debug)]
+    enum Body {
+        There(&'static str),
+        Apart(&'static str),
+        Cut,
+    }
+
+    #[derive(Debug)]
+    struct Answers(u16, Body);
+
+    impl Transport for Answers {
+        fn send<'a>(&'a self, _: Request, call: &'a CallInfo) -> Sending<'a> {
+            let body: reqwest::Body = match self.1 {
+                Body::There(body) => body.into(),
+                Body::Apart(body) => {
+                    call.body_apart().unwrap().put(body.into());
+                    "".into()
+                }
+                Body::Cut => {
+                    let cut = futures_util::stream::iter([Err::<&str, _>("cut")]);
+                    reqwest::Body::wrap_stream(cut)
+                }
+            };
+            let answer = http::Response::builder().status(self.0).body(body).unwrap();
+            Box::pin(async { Ok(answer.into()) })
+        }
+    }
+
+    fn client(status: u16, body: Body) -> Client {
+        let transport = Arc::new(Answers(status, body));
+        Client::new("http://a.test", reqwest::Client::new(), transport)
+    }
+
+    #[tokio::test]
+    async fn a_body_is_read_wherever_the_transport_has_left_it() {
+        let text = r#"{"status":"ok"}"#;
+        for body in [Body::There(text), Body::Apart(text)] {
+            let health = client(200, body).health().await.unwrap();
+            assert_eq!(health.status.as_deref(), Some("ok"), "{body:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_cannot_be_read_is_an_error_with_its_status() {
+        for (status, body, kind) in [
+            (200, Body::Cut, ErrorKind::Connection),
+            (200, Body::There("{"), ErrorKind::Decode),
+            (200, Body::Apart("["), ErrorKind::Decode),
+            (404, Body::Cut, ErrorKind::Status),
+        ] {
+            let error = client(status, body).health().await.unwrap_err();
+            assert_eq!(error.kind(), kind, "{body:?}");
+            assert_eq!(error.status().map(|status| status.as_u16()), Some(status));
+            assert_eq!(
+                error.operation().map(|operation| operation.id),
+                Some("getHealth")
+            );
+        }
+    }
+
+    #[test]
+    fn what_was_left_for_a_call_is_not_there_for_a_copy_of_it() {
+        let apart = BodyApart::default();
+        apart.put(Bytes::from_static(b"{}"));
+        assert_eq!(apart.clone().take(), None);
+        assert_eq!(apart.take().as_deref(), Some(&b"{}"[..]));
+        assert_eq!(apart.take(), None);
     }
 }
