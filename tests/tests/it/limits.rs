@@ -95,12 +95,19 @@ async fn a_body_that_does_not_end_counts_as_an_answer_that_does_not_come() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_stream_says_so_though_the_body_of_the_error_does_not_come() {
+async fn a_refused_call_says_so_though_the_body_of_the_error_does_not_come() {
     let client = client(|_, _| Begins(409, r#"{"err"#.to_owned()));
+    let vms = client.vms();
     let begin = Instant::now();
-    let error = client.vms().stream("vm-1", "true").await.unwrap_err();
-    assert!(error.is_conflict(), "{error:?}");
-    took(begin, Duration::ZERO, 10 * SECOND + SECOND);
+    for error in [
+        vms.stream("vm-1", "true").await.unwrap_err(),
+        vms.run("vm-1", "true").await.unwrap_err(),
+        vms.pause("vm-1").await.unwrap_err(),
+    ] {
+        assert!(error.is_conflict(), "{error:?}");
+        assert_eq!(error.attempts(), 1);
+    }
+    took(begin, Duration::ZERO, 3 * (10 * SECOND + SECOND));
 }
 
 #[tokio::test(start_paused = true)]
