@@ -11,7 +11,7 @@ use fastvm::{Client, Error, ErrorKind, Outcome, Result};
 use fastvm_api::operations;
 use fastvm_tests::{Reply, Stub, World, client};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 pub(crate) const VM: &str = r#"{"id":"vm-1","name":"n","orgId":"o","cpu":1,"memoryMiB":1,"diskGiB":1,"createdAt":"2026-01-01T00:00:00Z","status":"running"}"#;
 pub(crate) const OUTPUT: &str = r#"{"exitCode":0,"stdout":"","stderr":"","timedOut":false,"durationMs":1,"stdoutTruncated":false,"stderrTruncated":false}"#;
@@ -176,6 +176,12 @@ fn builder(stub: &Stub) -> fastvm::ClientBuilder {
 
 /// Answers one request with these bytes, and then neither sends nor closes.
 async fn answer_once(listener: TcpListener, bytes: Vec<u8>) {
+    let _socket = answer(listener, bytes).await;
+    std::future::pending().await
+}
+
+/// Answers one request with these bytes; what is left is to close.
+async fn answer(listener: TcpListener, bytes: Vec<u8>) -> BufReader<TcpStream> {
     let (socket, _) = listener.accept().await.unwrap();
     let mut socket = BufReader::new(socket);
     let mut line = String::new();
@@ -183,7 +189,7 @@ async fn answer_once(listener: TcpListener, bytes: Vec<u8>) {
         line.clear();
     }
     socket.write_all(&bytes).await.unwrap();
-    std::future::pending().await
+    socket
 }
 
 /// A port that refuses connections, and that nobody else gets: bound, and not listening.
@@ -821,12 +827,11 @@ async fn a_refusal_whose_body_breaks_off_is_that_refusal() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let head = b"HTTP/1.1 404 Not Found\r\ncontent-length: 99\r\n\r\n{".to_vec();
-    let server = tokio::spawn(answer_once(listener, head));
     let call = tokio::spawn(client(&url, "k").vms().retrieve("vm-1").into_future());
+    let socket = answer(listener, head).await;
     // It waits for the rest of the body, until the connection closes.
-    tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(!call.is_finished());
-    server.abort();
+    drop(socket);
     let error = call.await.unwrap().unwrap_err();
     assert!(error.is_not_found(), "{error:?}");
     assert_eq!((error.outcome(), error.attempts()), (Outcome::Rejected, 1));
