@@ -14,7 +14,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::attempts::Attempts;
 use super::exclude::{excluded, patterns_for_tar};
-use super::incoming::{BATCH, Reading};
+use super::incoming::Reading;
 use super::place::{NewFile, NewFolder};
 use super::resume::{Broken, Object};
 use super::send::{Order, Sent};
@@ -132,16 +132,19 @@ impl Download {
         let target = self.local.clone();
         let (new, mut file) = blocking(move || NewFile::beside(&target, mode)).await?;
         let (reading, mut chunks) = Reading::of(object);
-        let mut batch = Vec::new();
-        while chunks.recv_many(&mut batch, BATCH).await > 0 {
+        while let Some(mut chunk) = chunks.recv().await {
             let target = self.local.clone();
-            (file, batch) = blocking(move || {
-                for chunk in batch.drain(..) {
+            // For as long as there is something to write: a thread is not held by a slow connection.
+            (file, chunks) = blocking(move || {
+                loop {
                     file.write_all(&chunk).map_err(|error| {
                         local_error(&target, "the file cannot be written", error)
                     })?;
+                    chunk = match chunks.try_recv() {
+                        Ok(next) => next,
+                        Err(_) => return Ok((file, chunks)),
+                    };
                 }
-                Ok((file, batch))
             })
             .await?;
         }

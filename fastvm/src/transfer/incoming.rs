@@ -15,13 +15,10 @@ use super::lost;
 use super::resume::{Broken, Object};
 
 /// How many bytes may have come that are not used up yet: chunks may be small or large.
-const ROOM: u32 = 1024 * 1024;
+const ROOM: u32 = 2 * 1024 * 1024;
 
 /// What the smallest chunk takes of it: it costs more than its bytes.
 const LEAST: u32 = 4096;
-
-/// How many chunks are taken at a time.
-pub(super) const BATCH: usize = (ROOM / LEAST) as usize;
 
 /// What has come. A chunk is to be dropped before the next is waited for.
 pub(super) type Chunks = mpsc::UnboundedReceiver<Bytes>;
