@@ -2,10 +2,9 @@
 
 use std::fmt;
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -14,10 +13,10 @@ use fastvm_api::{
     whole_body,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use http_body::Body as _;
 use reqwest::{Request, Response, ResponseBuilderExt, Url};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
+use crate::again::Again;
 use crate::handover::{self, Handover};
 use crate::idle::IdleCheck;
 use crate::launch::Turns;
@@ -97,17 +96,16 @@ impl Wire {
             let response = client.execute(*request).await.map_err(broken)?;
             return Ok((response, None));
         }
-        let limit = connections.handover_limit();
-        let (handover, taken) = if operation.is_streamed {
-            let sending = handover::send(&connections.streams, *request, limit, None);
-            (sending.await, None)
-        } else {
-            let taken = connections.lane()?;
-            let opens = taken.opened().await;
-            let sending = handover::send(&taken.lane.http, *request, limit, opens);
-            (sending.await, Some(taken))
+        let taken = match operation.is_streamed {
+            true => None,
+            false => Some(connections.lane()?),
         };
-        match handover {
+        let (client, opens) = match &taken {
+            Some(taken) => (&taken.lane.http, taken.opened().await),
+            None => (&connections.streams, None),
+        };
+        let limit = connections.handover_limit();
+        match handover::send(client, *request, limit, opens).await {
             Handover::Done(answer) => Ok((answer.map_err(broken)?, taken)),
             Handover::Withdrawn => {
                 if let Some(taken) = taken {
@@ -304,20 +302,33 @@ impl Connector {
         call: &CallInfo,
         attempts: &mut u32,
     ) -> Result<Response> {
+        self.sign(&mut request, call.operation());
+        // A body that is made on the fly cannot be sent twice.
+        let again = Again::of(&mut request);
+        *attempts = 1;
+        match self.attempt(request, call).await {
+            Ok(response) => {
+                self.budget.earn();
+                Ok(response)
+            }
+            // Apart: most calls never get here.
+            Err(error) => Box::pin(self.repeat(again, error, call, attempts)).await,
+        }
+    }
+
+    /// After a failed attempt: those that follow it, if any may.
+    async fn repeat(
+        &self,
+        again: Option<Again>,
+        error: Error,
+        call: &CallInfo,
+        attempts: &mut u32,
+    ) -> Result<Response> {
         let operation = call.operation();
-        self.sign(&mut request, operation);
+        let mut error = error.with_call(call);
         let mut may_have_happened = false;
         loop {
-            *attempts += 1;
-            // A body that is made on the fly cannot be sent twice.
-            let next = copied(&mut request);
-            let mut error = match self.attempt(request, call).await {
-                Ok(response) => {
-                    self.budget.earn();
-                    return Ok(response);
-                }
-                Err(error) => error.with_call(call),
-            };
+            let next = again.as_ref().map(Again::request);
             if let Some(request) = &next {
                 if may_have_happened && is_gone(operation, &error) {
                     return deleted(request.url(), &error);
@@ -328,19 +339,23 @@ impl Connector {
             let pause = next.as_ref().and_then(|_| {
                 self.pause_before_repeat(operation, &error, *attempts, call.max_retries())
             });
-            if let Some(pause) = pause
-                && let Some(next) = next
-            {
-                request = Box::new(next);
-                tokio::time::sleep(pause).await;
-                continue;
+            let (Some(pause), Some(next)) = (pause, next) else {
+                let error = error.with_attempts(*attempts);
+                return Err(match may_have_happened {
+                    // An attempt that was refused says nothing of those before it.
+                    true => error.with_outcome(Outcome::Unknown),
+                    false => error,
+                });
+            };
+            tokio::time::sleep(pause).await;
+            *attempts += 1;
+            match Box::pin(self.attempt(Box::new(next), call)).await {
+                Ok(response) => {
+                    self.budget.earn();
+                    return Ok(response);
+                }
+                Err(failed) => error = failed.with_call(call),
             }
-            let error = error.with_attempts(*attempts);
-            return Err(match may_have_happened {
-                // An attempt that was refused says nothing of those before it.
-                true => error.with_outcome(Outcome::Unknown),
-                false => error,
-            });
         }
     }
 
@@ -391,36 +406,6 @@ impl fmt::Debug for Connector {
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
-}
-
-/// The same request once more, unless its body is made on the fly. [`Request::try_clone`] does that, too,
-/// but gives the copy a time limit to leave empty, which costs as much as all the rest.
-fn copied(request: &mut Request) -> Option<Request> {
-    if request.timeout().is_some() {
-        return request.try_clone();
-    }
-    let body = match request.body_mut() {
-        Some(body) => Some(shared(body)?),
-        None => None,
-    };
-    let mut copy = Request::new(request.method().clone(), request.url().clone());
-    *copy.headers_mut() = request.headers().clone();
-    *copy.version_mut() = request.version();
-    *copy.body_mut() = body;
-    Some(copy)
-}
-
-/// The same body once more, if its bytes are there: they are shared.
-fn shared(body: &mut reqwest::Body) -> Option<reqwest::Body> {
-    body.as_bytes()?;
-    let frame = Pin::new(&mut *body).poll_frame(&mut Context::from_waker(Waker::noop()));
-    let bytes = match frame {
-        Poll::Ready(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
-        // Nothing is in it.
-        _ => Bytes::new(),
-    };
-    *body = bytes.clone().into();
-    Some(bytes.into())
 }
 
 /// The answer with its whole body, which lies apart if it may.
@@ -533,46 +518,4 @@ pub(crate) fn storage_request(method: Method, url: &str) -> Result<Request> {
     let url =
         Url::parse(url).map_err(|_| Error::new(ErrorKind::Decode, "the signed URL is no URL"))?;
     Ok(Request::new(method, url))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn request(body: Option<reqwest::Body>) -> Request {
-        let url = "http://a.test/x?y=1".parse().expect("a URL");
-        let mut request = Request::new(Method::PUT, url);
-        let headers = request.headers_mut();
-        headers.append("x-tag", HeaderValue::from_static("1"));
-        headers.append("x-tag", HeaderValue::from_static("2"));
-        *request.body_mut() = body;
-        request
-    }
-
-    #[test]
-    fn a_copy_of_a_request_is_the_same_request() {
-        for text in [None, Some(""), Some("text")] {
-            for timeout in [None, Some(Duration::from_secs(7))] {
-                let mut request = request(text.map(Into::into));
-                *request.timeout_mut() = timeout;
-                let copy = copied(&mut request).unwrap();
-                for request in [&request, &copy] {
-                    assert_eq!(request.method(), Method::PUT);
-                    assert_eq!(request.url().as_str(), "http://a.test/x?y=1");
-                    assert_eq!(request.headers().get_all("x-tag").iter().count(), 2);
-                    assert_eq!(request.timeout().copied(), timeout);
-                    let body = request.body().map(|body| body.as_bytes().unwrap());
-                    assert_eq!(body, text.map(str::as_bytes));
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_body_that_is_made_on_the_fly_is_not_copied_and_stays() {
-        let body = reqwest::Body::wrap(reqwest::Body::from("text"));
-        let mut request = request(Some(body));
-        assert!(copied(&mut request).is_none());
-        assert!(request.body().is_some());
-    }
 }

@@ -86,6 +86,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod again;
 #[cfg(feature = "blocking")]
 pub mod blocking;
 mod cleanup;
