@@ -15,7 +15,7 @@ use super::lost;
 use super::resume::{Broken, Object};
 
 /// How many bytes may have come that are not used up yet: chunks may be small or large.
-const ROOM: u32 = 2 * 1024 * 1024;
+const ROOM: u32 = 1024 * 1024;
 
 /// What the smallest chunk takes of it: it costs more than its bytes.
 const LEAST: u32 = 4096;

@@ -295,6 +295,7 @@ fn runs() -> Vec<Work> {
             .row(CPU_EACH, limit),
         Work::new("runs", "5,000 runs, 64 at a time")
             .by_both("runs run 5000 64")
+            .repeated(5)
             .row(RATE, Must::RatioAtLeast(1.0 / 1.15))
             .row(CPU_EACH, limit),
     ]
@@ -321,6 +322,7 @@ fn streams() -> Vec<Work> {
     works.push(
         Work::new("streams", "200 tiny streams, one after the other")
             .by_main_too("streams stream-6-1 200")
+            .repeated(5)
             .rows_of_each(&limits),
     );
     let limits = [(P50, Must::Most(1e-3)), (P99, Must::Nothing)];
