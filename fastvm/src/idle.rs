@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use fastvm_api::types::{self, VmStatus};
 use fastvm_api::{Client, Error, ErrorKind, Pending, Result};
-use tokio::time::{Instant, Sleep, timeout};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 /// The longest pause between two questions.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -45,7 +45,8 @@ pub(crate) struct Watch {
 }
 
 enum State {
-    Sleeping(Pin<Box<Sleep>>),
+    /// Until a question is due; the timer is made when there is something to wait for.
+    Sleeping(Option<Pin<Box<Sleep>>>),
     Asking(Pending<types::Vm>),
 }
 
@@ -57,7 +58,7 @@ impl Watch {
             first,
             pause: first,
             since: Instant::now(),
-            state: State::Sleeping(Box::pin(tokio::time::sleep(first))),
+            state: State::Sleeping(None),
         }
     }
 
@@ -71,11 +72,12 @@ impl Watch {
     pub(crate) fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<Error> {
         loop {
             match &mut self.state {
-                State::Sleeping(sleep) => {
-                    ready!(sleep.as_mut().poll(context));
+                State::Sleeping(timer) => {
                     let due = self.since + self.pause;
+                    let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
+                    ready!(timer.as_mut().poll(context));
                     if Instant::now() < due {
-                        sleep.as_mut().reset(due);
+                        timer.as_mut().reset(due);
                         continue;
                     }
                     self.state = State::Asking(question(&self.api, &self.vm_id));
@@ -86,7 +88,7 @@ impl Watch {
                     }
                     self.since = Instant::now();
                     self.pause = self.pause.saturating_mul(2).min(LONGEST_PAUSE);
-                    self.state = State::Sleeping(Box::pin(tokio::time::sleep(self.pause)));
+                    self.state = State::Sleeping(None);
                 }
             }
         }

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use fastvm_api::types::ExecVmRequest;
 use fastvm_api::{CallOptions, Client, Error, ErrorKind, Pending, ResponseValue, Result};
+use tokio::runtime::Handle;
 
 use crate::connector::Connector;
 use crate::exec::{CommandLine, command_setters};
@@ -69,10 +70,13 @@ impl Stream {
         if let Some(problem) = self.problem {
             return Err(problem.with_vm_id(self.vm_id));
         }
+        let (api, vm_id) = (self.api.clone(), self.vm_id.clone());
         // In a piece of its own: allocators take long for a large one.
-        let answer = pin!(Reading::begin(Box::pin(self.request.send())));
-        let answer = watched(&self.api, &self.vm_id, self.idle_check, answer).await?;
-        let ((status, headers), body) = answer;
+        let asking = Box::pin(async move {
+            let sending = pin!(self.request.send());
+            watched(&api, &vm_id, self.idle_check, sending).await
+        });
+        let ((status, headers), body) = Reading::begin(asking).await?;
         let watch = self
             .idle_check
             .map(|first| Watch::new(&self.api, &self.vm_id, first));
@@ -102,6 +106,8 @@ pub struct ExecStream {
     decoder: Decoder,
     api: Client,
     vm_id: String,
+    /// That of who began it: what polls it may have none, or one that keeps no time.
+    runtime: Handle,
     state: State,
     watch: Option<Watch>,
     /// Data came since the body was last waited for.
@@ -127,6 +133,7 @@ impl ExecStream {
             decoder: Decoder::default(),
             api,
             vm_id,
+            runtime: Handle::current(),
             state: State::Running(body),
             watch,
             is_fresh: false,
@@ -189,6 +196,7 @@ impl ExecStream {
         if is_fresh {
             watch.touch();
         }
+        let _runtime = self.runtime.enter();
         watch.poll_gone(context)
     }
 
@@ -224,7 +232,7 @@ impl ExecStream {
         let State::Running(body) = &mut self.state else {
             return Poll::Ready(Ok(()));
         };
-        let Poll::Ready(is_over) = body.poll_take(context, &mut self.pieces) else {
+        let Poll::Ready(is_over) = body.poll_take(&self.runtime, context, &mut self.pieces) else {
             return self.poll_gone(context).map(Err);
         };
         self.is_fresh = true;
@@ -245,41 +253,46 @@ impl ExecStream {
 impl futures_core::Stream for ExecStream {
     type Item = Result<ExecEvent>;
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
         loop {
-            match &mut self.state {
+            match &mut this.state {
                 State::Running(_) | State::Closed(_) => {}
                 State::Broken(explained) => {
+                    let runtime = this.runtime.enter();
                     let error = ready!(explained.as_mut().poll(context));
-                    return self.end(error);
+                    drop(runtime);
+                    return this.end(error);
                 }
                 State::Ending(end) => {
                     ready!(end.poll(context));
-                    self.state = State::Ended;
+                    this.state = State::Ended;
                     return Poll::Ready(None);
                 }
                 State::Ended => return Poll::Ready(None),
             }
-            match self.decoder.next() {
+            match this.decoder.next() {
                 Ok(Some(event)) => {
                     if let ExecEvent::Exit(_) = event {
-                        self.state = match std::mem::replace(&mut self.state, State::Ended) {
-                            State::Running(body) => State::Ending(End::of(body)),
+                        this.state = match std::mem::replace(&mut this.state, State::Ended) {
+                            State::Running(body) => {
+                                State::Ending(End::of(body, this.runtime.clone()))
+                            }
                             _ => State::Ended,
                         };
                     }
                     return Poll::Ready(Some(Ok(event)));
                 }
                 Ok(None) => {}
-                Err(error) => return self.end(error),
+                Err(error) => return this.end(error),
             }
-            if let State::Closed(broken) = &mut self.state {
+            if let State::Closed(broken) = &mut this.state {
                 let broken = broken.take();
-                self.break_off(broken);
+                this.break_off(broken);
                 continue;
             }
-            if let Err(gone) = ready!(self.poll_body(context)) {
-                return self.end(gone);
+            if let Err(gone) = ready!(this.poll_body(context)) {
+                return this.end(gone);
             }
         }
     }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use fastvm::types::VmStatus;
-use fastvm::{ErrorKind, ExecEvent, LineSource, Outcome, Vm};
+use fastvm::{ErrorKind, ExecEvent, ExecStream, LineSource, Outcome, Vm};
 use fastvm_local::{Fault, FaultId};
 use fastvm_tests::{Reply, Stub, World, client};
 use futures_util::{StreamExt, TryStreamExt};
@@ -353,6 +353,29 @@ async fn a_stream_ends_soon_after_its_exit_whatever_its_body_does() {
             "in a task of its own: {is_spawned}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_is_watched_and_explained_where_no_runtime_keeps_time() {
+    let world = World::start().await;
+    let vm = launch(&world).await;
+    let questions = counter(&world, "getVm");
+    let output = |events: ExecStream| {
+        let reader = std::thread::spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            runtime.unwrap().block_on(events.output())
+        });
+        reader.join().unwrap()
+    };
+    let quiet = vm.stream("sleep 0.2; echo one").idle_check(SILENCE);
+    assert_eq!(output(quiet.await.unwrap()).unwrap().stdout, b"one\n");
+    let asked = world.server.faults().fired(questions);
+    assert!(asked > 0);
+
+    world.server.faults().add(Fault::no_exit_event()).unwrap();
+    let cut = output(vm.stream("true").await.unwrap()).unwrap_err();
+    assert_eq!(cut.error.kind(), ErrorKind::Stream);
+    assert_eq!(world.server.faults().fired(questions), asked + 1);
 }
 
 #[tokio::test]
