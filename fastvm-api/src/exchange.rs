@@ -70,7 +70,10 @@ impl Exchange<'_> {
     ) -> impl Future<Output = Result<ResponseValue<T>>> + Send {
         let sending = self.send(request);
         async move {
-            let response = sending?.await?;
+            let response = match successful(sending?.await?) {
+                Ok(response) => response,
+                Err(refused) => return Err(self.refused(refused).await),
+            };
             let answer = match self.call.body_apart().and_then(BodyApart::take) {
                 Some(body) => Whole::new(response, body),
                 None => Box::pin(self.read(response)).await?,
@@ -86,8 +89,13 @@ impl Exchange<'_> {
     ) -> impl Future<Output = Result<ResponseValue<()>>> + Send {
         let sending = self.send(request);
         async move {
-            let answer = Whole::new(sending?.await?, Bytes::new());
-            Ok(ResponseValue::new((), answer.status, answer.headers))
+            match successful(sending?.await?) {
+                Ok(response) => {
+                    let answer = Whole::new(response, Bytes::new());
+                    Ok(ResponseValue::new((), answer.status, answer.headers))
+                }
+                Err(refused) => Err(self.refused(refused).await),
+            }
         }
     }
 
@@ -98,15 +106,21 @@ impl Exchange<'_> {
     ) -> impl Future<Output = Result<ResponseValue<ByteStream>>> + Send {
         let sending = self.send(request);
         async move {
-            let mut response = sending?.await?;
-            let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
-            let bytes = ResponseValue::stream(response).into_inner();
-            Ok(ResponseValue::new(bytes, status, headers))
+            match successful(sending?.await?) {
+                Ok(mut response) => {
+                    let headers = std::mem::take(response.headers_mut());
+                    let status = response.status();
+                    let bytes = ResponseValue::stream(response).into_inner();
+                    Ok(ResponseValue::new(bytes, status, headers))
+                }
+                Err(refused) => Err(self.refused(refused).await),
+            }
         }
     }
 
-    /// Sends the request; what is awaited does not hold it, so that the future of a call is small.
-    fn send(&self, request: Built) -> Result<impl Future<Output = Result<Response>> + Send> {
+    /// Hands the request to the transport, whose answer may be one without success. Not by
+    /// [`Client::send`]: its layer over the transport's would cost each call more than the look at a status.
+    fn send(&self, request: Built) -> Result<Sending<'_>> {
         let mut request = request.map_err(|error| self.not_built(error))?;
         let headers = request.headers_mut();
         if let Some(accept) = self.call.operation().accept
@@ -117,7 +131,12 @@ impl Exchange<'_> {
         if let Some(added) = &self.headers {
             headers.extend(HeaderMap::clone(added));
         }
-        Ok(self.client.send(request, &self.call))
+        Ok(self.client.transport().send(request, &self.call))
+    }
+
+    /// The error of an answer without success. In a piece of its own: most calls have none.
+    fn refused(&self, response: Response) -> Pin<Box<dyn Future<Output = Error> + Send + '_>> {
+        Box::pin(Error::from_response(response, &self.call))
     }
 
     /// The answer of a transport that has not read its body.
@@ -364,6 +383,22 @@ mod tests {
                 error.operation().map(|operation| operation.id),
                 Some("getHealth")
             );
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_success_is_an_error_whatever_was_to_be_read() {
+        let client = client(409, Body::There(r#"{"code":"vm_paused"}"#));
+        let vms = client.vms();
+        let errors = [
+            vms.retrieve("vm-1").await.unwrap_err(),
+            vms.services().delete("vm-1", "web").await.unwrap_err(),
+            vms.stream("vm-1", ["true"]).await.err().unwrap(),
+        ];
+        for (error, id) in errors.iter().zip(["getVm", "deleteService", "execVm"]) {
+            let operation = error.operation().map(|operation| operation.id);
+            assert_eq!((error.kind(), operation), (ErrorKind::Status, Some(id)));
+            assert_eq!(error.code(), Some("vm_paused"));
         }
     }
 
