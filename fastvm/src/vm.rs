@@ -25,7 +25,8 @@ use crate::transfer::{Download, DownloadBytes, DownloadTo, Upload};
 #[derive(Clone, Debug)]
 pub struct Vm {
     handle: VmHandle<Vm>,
-    warnings: Warnings,
+    /// Apart: most have none, and a list of handles is long.
+    warnings: Option<Box<Warnings>>,
 }
 
 /// What went wrong with a launch whose VM runs all the same.
@@ -38,6 +39,11 @@ pub struct Warnings {
     pub snapshot_restore: Option<SnapshotRestoreWarnings>,
 }
 
+static NO_WARNINGS: Warnings = Warnings {
+    attachments: None,
+    snapshot_restore: None,
+};
+
 impl Warnings {
     /// Whether all went well.
     pub fn is_empty(&self) -> bool {
@@ -49,18 +55,18 @@ impl Vm {
     pub(crate) fn new(api: &Client, vm: types::Vm) -> Self {
         Self {
             handle: VmHandle::new(api, vm),
-            warnings: Warnings::default(),
+            warnings: None,
         }
     }
 
     pub(crate) fn with_warnings(mut self, warnings: Warnings) -> Self {
-        self.warnings = warnings;
+        self.warnings = (!warnings.is_empty()).then(|| Box::new(warnings));
         self
     }
 
     /// What the launch or restore that made this handle warned of; empty otherwise.
     pub fn warnings(&self) -> &Warnings {
-        &self.warnings
+        self.warnings.as_deref().unwrap_or(&NO_WARNINGS)
     }
 
     /// Ties the VM to a scope: it is deleted when the guard is closed or dropped.
