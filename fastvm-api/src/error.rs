@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
+use crate::exchange::head;
 use crate::types::{SnapshotImportEvent, VmStatus};
 use crate::{CallInfo, Operation};
 
@@ -159,7 +160,7 @@ impl Error {
 
     /// An error of an answer whose status is not 2xx. Reads what is left of its body.
     pub async fn from_response(mut response: reqwest::Response, call: &CallInfo) -> Self {
-        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+        let (status, headers) = head(&mut response);
         let mut body = Vec::new();
         // A body that breaks off is still an answer with this status.
         while let Ok(Some(chunk)) = response.chunk().await {

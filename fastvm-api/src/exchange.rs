@@ -53,9 +53,9 @@ struct Whole {
 
 impl Whole {
     fn new(mut response: Response, body: Bytes) -> Self {
-        let headers = std::mem::take(response.headers_mut());
+        let (status, headers) = head(&mut response);
         Self {
-            status: response.status(),
+            status,
             headers,
             body,
         }
@@ -87,16 +87,7 @@ impl Exchange<'_> {
         &self,
         request: Built,
     ) -> impl Future<Output = Result<ResponseValue<()>>> + Send {
-        let sending = self.send(request);
-        async move {
-            match successful(sending?.await?) {
-                Ok(response) => {
-                    let answer = Whole::new(response, Bytes::new());
-                    Ok(ResponseValue::new((), answer.status, answer.headers))
-                }
-                Err(refused) => Err(self.refused(refused).await),
-            }
-        }
+        self.begun(request, drop)
     }
 
     /// An answer that is read as it comes.
@@ -104,14 +95,23 @@ impl Exchange<'_> {
         &self,
         request: Built,
     ) -> impl Future<Output = Result<ResponseValue<ByteStream>>> + Send {
+        self.begun(request, |response| {
+            ResponseValue::stream(response).into_inner()
+        })
+    }
+
+    /// An answer whose body is not read here.
+    fn begun<T>(
+        &self,
+        request: Built,
+        take: fn(Response) -> T,
+    ) -> impl Future<Output = Result<ResponseValue<T>>> + Send {
         let sending = self.send(request);
         async move {
             match successful(sending?.await?) {
                 Ok(mut response) => {
-                    let headers = std::mem::take(response.headers_mut());
-                    let status = response.status();
-                    let bytes = ResponseValue::stream(response).into_inner();
-                    Ok(ResponseValue::new(bytes, status, headers))
+                    let (status, headers) = head(&mut response);
+                    Ok(ResponseValue::new(take(response), status, headers))
                 }
                 Err(refused) => Err(self.refused(refused).await),
             }
@@ -180,6 +180,12 @@ impl Exchange<'_> {
             .with_call(&self.call)
             .with_answer(answer.status, answer.headers)
     }
+}
+
+/// What an answer begins with, taken off it.
+pub(crate) fn head(response: &mut Response) -> (StatusCode, HeaderMap) {
+    let headers = std::mem::take(response.headers_mut());
+    (response.status(), headers)
 }
 
 /// The answer if its status is 2xx, else as an `Err`. Unlike a look at the status it borrows nothing, so

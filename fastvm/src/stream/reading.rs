@@ -41,7 +41,10 @@ const END_AWAITED: Duration = Duration::from_millis(100);
 /// Of an answer.
 pub(super) type Head = (StatusCode, HeaderMap);
 
-pub(super) struct Reading(Way);
+pub(super) struct Reading {
+    way: Way,
+    runtime: Handle,
+}
 
 enum Way {
     /// By whoever polls. `large` is how much has come in large pieces; the body is taken when it is to be
@@ -64,36 +67,35 @@ impl Reading {
     pub(super) async fn begin(
         asking: impl Future<Output = Result<ResponseValue<ByteStream>>> + Send + 'static,
     ) -> Result<(Head, Self)> {
+        let runtime = Handle::current();
         let (head, way) = if is_on_worker() {
             let (head, body) = parts(asking.await?);
             let body = Some(body);
             (head, Way::Here { body, large: 0 })
         } else {
             let (answered, answer) = oneshot::channel();
-            let runtime = Handle::current();
             let ahead = Ahead::start(&runtime, |pieces| ask(asking, answered, pieces));
             let lost = |_| Error::new(ErrorKind::Stream, "the task that reads the stream was lost");
             (answer.await.map_err(lost)??, Way::Ahead(ahead))
         };
-        Ok((head, Self(way)))
+        Ok((head, Self { way, runtime }))
     }
 
     /// Takes what has come, and answers whether that is all there will be.
     pub(super) fn poll_take(
         &mut self,
-        runtime: &Handle,
         context: &mut Context<'_>,
         into: &mut Vec<Piece>,
     ) -> Poll<bool> {
-        match &mut self.0 {
+        match &mut self.way {
             Way::Here { body, large } => {
                 let Some(mut here) = body.take() else {
                     return Poll::Ready(true);
                 };
                 if *large >= MUCH || !is_on_worker() {
-                    let ahead = Ahead::start(runtime, |pieces| read(here, pieces));
-                    self.0 = Way::Ahead(ahead);
-                    return self.poll_take(runtime, context, into);
+                    let ahead = Ahead::start(&self.runtime, |pieces| read(here, pieces));
+                    self.way = Way::Ahead(ahead);
+                    return self.poll_take(context, into);
                 }
                 let taken = poll_all(&mut here, context, into);
                 *body = Some(here);
@@ -117,8 +119,8 @@ pub(super) struct End {
 }
 
 impl End {
-    pub(super) fn of(reading: Reading, runtime: Handle) -> Self {
-        let body = match reading.0 {
+    pub(super) fn of(reading: Reading) -> Self {
+        let body = match reading.way {
             Way::Here { body, .. } => body,
             // Its task learns that nobody wants more.
             Way::Ahead(ahead) => {
@@ -129,7 +131,7 @@ impl End {
         Self {
             body,
             limit: None,
-            runtime,
+            runtime: reading.runtime,
         }
     }
 
@@ -142,7 +144,6 @@ impl End {
             self.body = None;
             return Poll::Ready(());
         }
-        let _runtime = self.runtime.enter();
         let sleep = || Box::pin(sleep(END_AWAITED));
         self.limit.get_or_insert_with(sleep).as_mut().poll(context)
     }
