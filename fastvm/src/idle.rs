@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use fastvm_api::types::{self, VmStatus};
 use fastvm_api::{Client, Error, ErrorKind, Pending, Result};
+use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 /// The longest pause between two questions.
@@ -42,6 +43,8 @@ pub(crate) struct Watch {
     pause: Duration,
     since: Instant,
     state: State,
+    /// That of who began to watch: who polls may be in none, or in one that keeps no time.
+    runtime: Handle,
 }
 
 enum State {
@@ -59,6 +62,7 @@ impl Watch {
             pause: first,
             since: Instant::now(),
             state: State::Sleeping(None),
+            runtime: Handle::current(),
         }
     }
 
@@ -74,13 +78,17 @@ impl Watch {
             match &mut self.state {
                 State::Sleeping(timer) => {
                     let due = self.since + self.pause;
-                    let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
+                    let timer = timer.get_or_insert_with(|| {
+                        let _runtime = self.runtime.enter();
+                        Box::pin(sleep_until(due))
+                    });
                     ready!(timer.as_mut().poll(context));
                     if Instant::now() < due {
                         timer.as_mut().reset(due);
                         continue;
                     }
-                    self.state = State::Asking(question(&self.api, &self.vm_id));
+                    let question = question(&self.api, &self.vm_id);
+                    self.state = State::Asking(within(&self.runtime, question));
                 }
                 State::Asking(answer) => {
                     if let Some(gone) = verdict(ready!(answer.as_mut().poll(context))) {
@@ -93,6 +101,24 @@ impl Watch {
             }
         }
     }
+
+    /// What broke off failed with: see [`explained`].
+    pub(crate) fn explained(&self, error: Error) -> Pin<Box<dyn Future<Output = Error> + Send>> {
+        let explaining = explained(self.api.clone(), self.vm_id.clone(), error);
+        within(&self.runtime, Box::pin(explaining))
+    }
+}
+
+/// In the runtime, whoever polls.
+fn within<T: 'static>(
+    runtime: &Handle,
+    mut future: Pin<Box<dyn Future<Output = T> + Send>>,
+) -> Pin<Box<dyn Future<Output = T> + Send>> {
+    let runtime = runtime.clone();
+    Box::pin(poll_fn(move |context| {
+        let _runtime = runtime.enter();
+        future.as_mut().poll(context)
+    }))
 }
 
 /// Waits for `work`, but not for a VM that lives no more. If the connection breaks, the VM is asked
@@ -145,7 +171,7 @@ async fn watched_on<T>(
 }
 
 /// What broke off failed with: more than `error` knows, if the VM is gone.
-pub(crate) async fn explained(api: Client, vm_id: String, error: Error) -> Error {
+async fn explained(api: Client, vm_id: String, error: Error) -> Error {
     match verdict(question(&api, &vm_id).await) {
         Some(gone) => gone.with_source(error),
         None => error,

@@ -13,11 +13,10 @@ use std::time::Duration;
 
 use fastvm_api::types::ExecVmRequest;
 use fastvm_api::{CallOptions, Client, Error, ErrorKind, Pending, ResponseValue, Result};
-use tokio::runtime::Handle;
 
 use crate::connector::Connector;
 use crate::exec::{CommandLine, command_setters};
-use crate::idle::{Watch, explained, watched};
+use crate::idle::{Watch, watched};
 
 pub use event::{ExecEvent, Exit};
 pub use lines::{Line, LineSource, Lines};
@@ -80,7 +79,7 @@ impl Stream {
         let watch = self
             .idle_check
             .map(|first| Watch::new(&self.api, &self.vm_id, first));
-        let events = ExecStream::new(body, self.api, self.vm_id, watch);
+        let events = ExecStream::new(body, self.vm_id, watch);
         Ok(ResponseValue::new(events, status, headers))
     }
 }
@@ -104,10 +103,7 @@ impl IntoFuture for Stream {
 /// Dropping the stream closes its connection; the command runs on to its exit or its timeout.
 pub struct ExecStream {
     decoder: Decoder,
-    api: Client,
     vm_id: String,
-    /// That of who began it: what polls it may have none, or one that keeps no time.
-    runtime: Handle,
     state: State,
     watch: Option<Watch>,
     /// Data came since the body was last waited for.
@@ -128,12 +124,10 @@ enum State {
 }
 
 impl ExecStream {
-    fn new(body: Reading, api: Client, vm_id: String, watch: Option<Watch>) -> Self {
+    fn new(body: Reading, vm_id: String, watch: Option<Watch>) -> Self {
         Self {
             decoder: Decoder::default(),
-            api,
             vm_id,
-            runtime: Handle::current(),
             state: State::Running(body),
             watch,
             is_fresh: false,
@@ -196,7 +190,6 @@ impl ExecStream {
         if is_fresh {
             watch.touch();
         }
-        let _runtime = self.runtime.enter();
         watch.poll_gone(context)
     }
 
@@ -214,8 +207,8 @@ impl ExecStream {
                 Error::new(ErrorKind::Stream, message)
             }
         };
-        self.state = State::Broken(match self.watch {
-            Some(_) => Box::pin(explained(self.api.clone(), self.vm_id.clone(), error)),
+        self.state = State::Broken(match &self.watch {
+            Some(watch) => watch.explained(error),
             None => Box::pin(std::future::ready(error)),
         });
     }
@@ -232,7 +225,7 @@ impl ExecStream {
         let State::Running(body) = &mut self.state else {
             return Poll::Ready(Ok(()));
         };
-        let Poll::Ready(is_over) = body.poll_take(&self.runtime, context, &mut self.pieces) else {
+        let Poll::Ready(is_over) = body.poll_take(context, &mut self.pieces) else {
             return self.poll_gone(context).map(Err);
         };
         self.is_fresh = true;
@@ -253,46 +246,41 @@ impl ExecStream {
 impl futures_core::Stream for ExecStream {
     type Item = Result<ExecEvent>;
 
-    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = self.get_mut();
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
-            match &mut this.state {
+            match &mut self.state {
                 State::Running(_) | State::Closed(_) => {}
                 State::Broken(explained) => {
-                    let runtime = this.runtime.enter();
                     let error = ready!(explained.as_mut().poll(context));
-                    drop(runtime);
-                    return this.end(error);
+                    return self.end(error);
                 }
                 State::Ending(end) => {
                     ready!(end.poll(context));
-                    this.state = State::Ended;
+                    self.state = State::Ended;
                     return Poll::Ready(None);
                 }
                 State::Ended => return Poll::Ready(None),
             }
-            match this.decoder.next() {
+            match self.decoder.next() {
                 Ok(Some(event)) => {
                     if let ExecEvent::Exit(_) = event {
-                        this.state = match std::mem::replace(&mut this.state, State::Ended) {
-                            State::Running(body) => {
-                                State::Ending(End::of(body, this.runtime.clone()))
-                            }
+                        self.state = match std::mem::replace(&mut self.state, State::Ended) {
+                            State::Running(body) => State::Ending(End::of(body)),
                             _ => State::Ended,
                         };
                     }
                     return Poll::Ready(Some(Ok(event)));
                 }
                 Ok(None) => {}
-                Err(error) => return this.end(error),
+                Err(error) => return self.end(error),
             }
-            if let State::Closed(broken) = &mut this.state {
+            if let State::Closed(broken) = &mut self.state {
                 let broken = broken.take();
-                this.break_off(broken);
+                self.break_off(broken);
                 continue;
             }
-            if let Err(gone) = ready!(this.poll_body(context)) {
-                return this.end(gone);
+            if let Err(gone) = ready!(self.poll_body(context)) {
+                return self.end(gone);
             }
         }
     }

@@ -144,7 +144,10 @@ impl End {
             self.body = None;
             return Poll::Ready(());
         }
-        let sleep = || Box::pin(sleep(END_AWAITED));
+        let sleep = || {
+            let _runtime = self.runtime.enter();
+            Box::pin(sleep(END_AWAITED))
+        };
         self.limit.get_or_insert_with(sleep).as_mut().poll(context)
     }
 }
