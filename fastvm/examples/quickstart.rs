@@ -60,16 +60,14 @@ async fn work(client: &Client, vm: &fastvm::Vm) -> Result<(), Failure> {
     println!("streaming: lines of source in each folder");
     let line = r#"find src -name '*.rs' | sed 's:/[^/]*$::' | sort -u | while read -r folder; do echo "$(cat "$folder"/*.rs | wc -l) $folder"; done | tee counts.txt"#;
     let mut events = vm.stream(line).await?;
-    let mut exit_code = None;
     while let Some(event) = events.try_next().await? {
         match event {
             ExecEvent::Stdout(bytes) => std::io::stdout().write_all(&bytes)?,
             ExecEvent::Stderr(bytes) => std::io::stderr().write_all(&bytes)?,
-            ExecEvent::Exit(exit) => exit_code = Some(exit.code),
+            ExecEvent::Exit(exit) => done("streamed", &format!("exit {}", exit.code), start),
             _ => {}
         }
     }
-    done("streamed", &format!("exit {exit_code:?}"), start);
 
     let start = Instant::now();
     let folder = tempfile::tempdir()?;
