@@ -51,16 +51,19 @@ fn change(pipe: &Mutex<Pipe>, change: impl FnOnce(&mut Pipe) -> Option<Waker>) {
 }
 
 impl Inlet {
-    /// Puts in all of `pieces`.
-    pub(super) fn put(&self, pieces: &mut Vec<Piece>) {
+    /// Puts in all of `pieces`, and answers how many lie there now.
+    pub(super) fn put(&self, pieces: &mut Vec<Piece>) -> usize {
+        let mut count = 0;
         change(&self.0, |pipe| {
             let lengths = pieces
                 .iter()
                 .map(|piece| piece.as_ref().map_or(0, Bytes::len));
             pipe.size += lengths.map(|length| length + SIZE_OF_PIECE).sum::<usize>();
             pipe.pieces.append(pieces);
+            count = pipe.pieces.len();
             pipe.taker.take()
         });
+        count
     }
 
     /// Ready when there is room, with whether anybody wants what would be put there. Polled before, it
@@ -121,10 +124,11 @@ mod tests {
 
     use super::*;
 
-    async fn put(inlet: &Inlet, length: usize) -> bool {
+    /// Whether it was wanted, and how many lie there then.
+    async fn put(inlet: &Inlet, length: usize) -> (bool, usize) {
         let is_wanted = poll_fn(|context| inlet.poll_wanted(context)).await;
-        inlet.put(&mut vec![Ok(vec![0; length].into())]);
-        is_wanted
+        let lying = inlet.put(&mut vec![Ok(vec![0; length].into())]);
+        (is_wanted, lying)
     }
 
     /// The lengths of what is there, and whether it was the end.
@@ -139,10 +143,10 @@ mod tests {
     async fn all_that_is_there_comes_out_at_once_and_in_order() {
         let (inlet, outlet) = pipe();
         for length in [1, 2, 3] {
-            assert!(put(&inlet, length).await);
+            assert_eq!(put(&inlet, length).await, (true, length));
         }
         assert_eq!(take(&outlet).await, (vec![1, 2, 3], false));
-        assert!(put(&inlet, 4).await);
+        assert_eq!(put(&inlet, 4).await, (true, 1));
         drop(inlet);
         assert_eq!(take(&outlet).await, (vec![4], true));
     }
@@ -153,7 +157,7 @@ mod tests {
         let (inlet, outlet) = pipe();
         let putting = tokio::spawn(async move {
             for piece in 0..PIECES {
-                assert!(put(&inlet, piece * 17 % 40_000).await);
+                assert!(put(&inlet, piece * 17 % 40_000).await.0);
             }
         });
         let mut taken = Vec::new();
@@ -174,7 +178,7 @@ mod tests {
     #[tokio::test]
     async fn who_waits_for_room_learns_that_nobody_wants_more() {
         let (inlet, outlet) = pipe();
-        assert!(put(&inlet, MOST_BYTES).await);
+        assert!(put(&inlet, MOST_BYTES).await.0);
         let mut waiting = pin!(poll_fn(|context| inlet.poll_wanted(context)));
         let is_pending =
             poll_fn(|context| Poll::Ready(waiting.as_mut().poll(context).is_pending()));

@@ -26,6 +26,9 @@ use super::pipe::{Inlet, Outlet, Piece, pipe};
 /// The most pieces that are read at a time.
 const MOST_AT_A_TIME: usize = 64;
 
+/// When so many lie ready, they come faster than the reader can be woken for each.
+const MANY: usize = 4;
+
 /// A piece of this length takes longer to decode than to hand over to another thread.
 const LARGE_PIECE: usize = 4 * 1024;
 
@@ -199,10 +202,16 @@ async fn ask(
 /// Reads for as long as somebody wants it, then to the end.
 async fn read(mut body: ByteStream, pieces: Inlet) {
     let mut read = Vec::new();
+    let mut are_many = false;
     let is_over = poll_fn(|context| {
         while ready!(pieces.poll_wanted(context)) {
+            let known = read.len();
             let is_over = ready!(poll_all(&mut body, context, &mut read));
-            pieces.put(&mut read);
+            if are_many && !is_over && is_worth_a_turn(&read, known) {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            are_many = pieces.put(&mut read) >= MANY;
             if is_over {
                 return Poll::Ready(true);
             }
@@ -212,6 +221,13 @@ async fn read(mut body: ByteStream, pieces: Inlet) {
     if !is_over.await {
         read_rest(body).await;
     }
+}
+
+/// Whether hyper gets a turn to bring more before the reader is woken. Where many small pieces come,
+/// a wake-up for each few is what costs most.
+fn is_worth_a_turn(read: &[Piece], known: usize) -> bool {
+    let is_small = |piece: &Piece| piece.as_ref().is_ok_and(|bytes| bytes.len() < LARGE_PIECE);
+    read.len() < MOST_AT_A_TIME && read.len() > known && read[known..].iter().all(is_small)
 }
 
 /// Reads what is left of a body, for nobody. One that does not end is closed with its connection.
