@@ -123,33 +123,36 @@ fn within<T: 'static>(
 
 /// Waits for `work`, but not for a VM that lives no more. If the connection breaks, the VM is asked
 /// about, too: it may have gone with it.
-pub(crate) async fn watched<T>(
+#[allow(clippy::manual_async_fn, reason = "the future would hold all it is given twice")]
+pub(crate) fn watched<T>(
     api: &Client,
     vm_id: &str,
     first: Option<Duration>,
     mut work: Pin<&mut (impl Future<Output = Result<T>> + ?Sized)>,
-) -> Result<T> {
-    let Some(first) = first else {
-        return work.await;
-    };
-    // Most work is done before the first question is due: all it costs is a timer.
-    let in_time = match timeout(first, &mut work).await {
-        Ok(Ok(answer)) => return Ok(answer),
-        Ok(Err(error)) => Some(error),
-        Err(_) => None,
-    };
-    let error = match in_time {
-        Some(error) => error,
-        None => match Box::pin(watched_on(api, vm_id, first, work)).await {
-            Ok(answer) => return Ok(answer),
-            Err(error) => error,
-        },
-    };
-    if error.kind() != ErrorKind::Connection {
-        return Err(error);
+) -> impl Future<Output = Result<T>> {
+    async move {
+        let Some(first) = first else {
+            return work.await;
+        };
+        // Most work is done before the first question is due: all it costs is a timer.
+        let in_time = match timeout(first, &mut work).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) => Some(error),
+            Err(_) => None,
+        };
+        let error = match in_time {
+            Some(error) => error,
+            None => match Box::pin(watched_on(api, vm_id, first, work)).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            },
+        };
+        if error.kind() != ErrorKind::Connection {
+            return Err(error);
+        }
+        let error = Box::pin(explained(api.clone(), vm_id.to_owned(), error)).await;
+        Err(error.with_vm_id(vm_id))
     }
-    let error = Box::pin(explained(api.clone(), vm_id.to_owned(), error)).await;
-    Err(error.with_vm_id(vm_id))
 }
 
 /// After the first silence.
