@@ -123,7 +123,10 @@ fn within<T: 'static>(
 
 /// Waits for `work`, but not for a VM that lives no more. If the connection breaks, the VM is asked
 /// about, too: it may have gone with it.
-#[allow(clippy::manual_async_fn, reason = "the future would hold all it is given twice")]
+#[allow(
+    clippy::manual_async_fn,
+    reason = "the future would hold all it is given twice"
+)]
 pub(crate) fn watched<T>(
     api: &Client,
     vm_id: &str,

@@ -70,16 +70,27 @@ pub(crate) enum Must {
     RatioAtLeast(f64),
     /// At most this, in its unit.
     Most(f64),
+    /// At most so many times the other's, or as many times as with the floor: what makes the bare minimum
+    /// dearer where there is more of it (page faults, cold caches) is the machine's.
+    Flat(f64),
 }
 
 impl Must {
+    /// What it comes to where the floor's is `floor` times the other's.
+    pub(crate) fn beside(self, floor: impl FnOnce() -> f64) -> Self {
+        match self {
+            Self::Flat(limit) => Self::Ratio(limit.max(floor())),
+            must => must,
+        }
+    }
+
     /// Whether it holds. On a machine that is not quiet, a margin can be taken twice.
     pub(crate) fn holds(self, value: f64, ratio: f64, margins: f64) -> Option<bool> {
         // Twice the margin of 1.15 is 1.30.
         let widened = |limit: f64| 1.0 + (limit - 1.0) * margins;
         match self {
             Self::Nothing => None,
-            Self::Ratio(limit) => Some(ratio <= widened(limit)),
+            Self::Ratio(limit) | Self::Flat(limit) => Some(ratio <= widened(limit)),
             Self::RatioAtLeast(limit) if limit <= 1.0 => Some(ratio >= widened(limit)),
             Self::RatioAtLeast(limit) => Some(ratio >= limit / margins),
             Self::Most(limit) => Some(value <= limit * margins),
@@ -504,20 +515,28 @@ fn memory() -> Vec<Work> {
     ]
 }
 
+/// The floor's doer of what the doer of this name does with `fastvm`.
+pub(crate) fn of_floor(name: &str) -> String {
+    format!("{FLOOR} {name}")
+}
+
 /// The cost of an item, as there are more of them.
 fn scaling() -> Vec<Work> {
     let work = |name: &str, sizes: [(&str, String); 3]| {
-        let [few, some, many] = sizes.each_ref().map(|(size, _)| (*size).to_owned());
+        let [few, some, many] = sizes.each_ref().map(|(size, _)| *size);
         let mut work = Work::new("scaling", name).at_most(5);
+        // The SDK goes first, and has the server learn the files.
         for (size, words) in &sizes {
-            work = work.by(*size, "fastvm spawned", words);
+            work =
+                work.by(*size, "fastvm spawned", words)
+                    .by(of_floor(size), "floor spawned", words);
         }
-        // The SDK was first, and has had the server learn the files.
-        work = work.by(FLOOR, "floor spawned", &sizes[2].1);
-        let flat = Must::Ratio(1.25);
-        work.row_of(&many, CPU_EACH, few, flat)
-            .row_of(&many, CPU_EACH, some, flat)
-            .row_of(many, CPU_EACH, FLOOR, Must::Nothing)
+        for fewer in [few, some] {
+            work = work
+                .row_of(of_floor(many), CPU_EACH, of_floor(fewer), Must::Nothing)
+                .row_of(many, CPU_EACH, fewer, Must::Flat(1.25));
+        }
+        work.row_of(many, CPU_EACH, of_floor(many), Must::Nothing)
     };
     let sized = |words: fn(usize) -> String| {
         [("10", 10), ("1,000", 1_000), ("100,000", 100_000)]

@@ -99,6 +99,7 @@ impl Floor {
 
 impl Caller for Floor {
     type Open = Response;
+    type Entry = Value;
     type Handle = Value;
 
     fn new() -> Done<Self> {
@@ -226,5 +227,9 @@ impl Caller for Floor {
             .get(format!("{}/v1/vms?metadata.count={count}", self.url));
         let list = list.header("x-api-key", &self.key).send().await?;
         Ok(list.error_for_status()?.json().await?)
+    }
+
+    fn handle(&self, entry: Value) -> Value {
+        entry
     }
 }

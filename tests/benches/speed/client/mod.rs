@@ -17,7 +17,9 @@ type Done<T> = Result<T, Failure>;
 pub(crate) trait Caller: Clone + Send + Sync + Sized + 'static {
     /// A stream that nobody reads on.
     type Open: Send;
-    /// What there is of a VM that was listed.
+    /// A VM that was listed.
+    type Entry: Send;
+    /// What there is of a VM to work with.
     type Handle: Send;
 
     /// By the key, address and certificate in the environment.
@@ -46,7 +48,9 @@ pub(crate) trait Caller: Clone + Send + Sync + Sized + 'static {
     fn launch(&self, machine_type: &str) -> impl Future<Output = Done<()>> + Send;
 
     /// So many VMs.
-    fn list(&self, count: usize) -> impl Future<Output = Done<Vec<Self::Handle>>> + Send;
+    fn list(&self, count: usize) -> impl Future<Output = Done<Vec<Self::Entry>>> + Send;
+
+    fn handle(&self, entry: Self::Entry) -> Self::Handle;
 }
 
 /// `task` says in which task of which runtime it is done.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use fastvm::{Client, ExecEvent, ExecStream, Vm};
+use fastvm::{Client, ExecEvent, ExecStream, Vm, types};
 use futures_util::TryStreamExt;
 
 use super::{Caller, Done};
@@ -13,6 +13,7 @@ pub(crate) struct Sdk(Client);
 
 impl Caller for Sdk {
     type Open = ExecStream;
+    type Entry = types::Vm;
     type Handle = Vm;
 
     fn new() -> Done<Self> {
@@ -58,9 +59,12 @@ impl Caller for Sdk {
         Ok(())
     }
 
-    async fn list(&self, count: usize) -> Done<Vec<Vm>> {
-        let vms = self.0.vms();
-        let list = vms.list().metadata("count", count.to_string()).await?;
-        Ok(list.into_iter().map(|vm| vms.handle(vm)).collect())
+    async fn list(&self, count: usize) -> Done<Vec<types::Vm>> {
+        let list = self.0.vms().list();
+        Ok(list.metadata("count", count.to_string()).await?)
+    }
+
+    fn handle(&self, entry: types::Vm) -> Vm {
+        self.0.vms().handle(entry)
     }
 }

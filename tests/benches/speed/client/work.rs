@@ -264,7 +264,8 @@ async fn handles<C: Caller>(count: usize) -> Done<Report> {
     let before = memory("VmRSS:");
     let mut all = Vec::new();
     for _ in 0..10 {
-        all.extend(caller.list(count).await?);
+        let list = caller.list(count).await?.into_iter();
+        all.extend(list.map(|entry| caller.handle(entry)));
     }
     Ok(memory_of_each(before, all))
 }
