@@ -148,9 +148,15 @@ impl Bench {
         }
         let mut reports: HashMap<&str, Vec<Report>> = HashMap::new();
         for round in 0..options.rounds.min(work.most_rounds) * work.repeats {
-            // Nobody is always the first.
-            for turn in 0..work.doers.len() {
-                let doer = &work.doers[(round + turn) % work.doers.len()];
+            // Nobody is always the first, or always after the same one: what one leaves to the next, such
+            // as memory that the machine has at hand, is the luck of each.
+            let count = work.doers.len();
+            let mut turns: Vec<_> = (round..round + count).map(|turn| turn % count).collect();
+            if round / count % 2 == 1 {
+                turns.reverse();
+            }
+            for doer in turns {
+                let doer = &work.doers[doer];
                 reports.entry(&doer.name).or_default().push(does(doer)?);
             }
         }
