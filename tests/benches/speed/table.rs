@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::Report;
-use crate::works::{Must, Row, Unit, Work, of_floor};
+use crate::works::{Must, Row, Unit, Work};
 
 const COLUMNS: [&str; 7] = [
     "work",
@@ -77,18 +77,13 @@ impl Line {
             let reports = reports.get(who).into_iter().flatten();
             reports.map(row.figure.of).collect()
         };
+        let (own, other) = (figures(&row.of), figures(&row.against));
         // Of each round, whose two were measured one after the other: what slows down the machine
         // for a while slows down both.
-        let ratio = |own: &str, other: &str| {
-            let both = figures(own).into_iter().zip(figures(other));
-            median(both.map(|(own, other)| own / other).collect())
-        };
-        let must = row
-            .must
-            .beside(|| ratio(&of_floor(&row.of), &of_floor(&row.against)));
-        let ratio = ratio(&row.of, &row.against);
-        let (own, other) = (median(figures(&row.of)), median(figures(&row.against)));
-        let holds = must.holds(own, ratio, margin);
+        let ratios = own.iter().zip(&other).map(|(own, other)| own / other);
+        let ratio = median(ratios.collect());
+        let (own, other) = (median(own), median(other));
+        let holds = row.must.holds(own, ratio, margin);
         let unit = row.figure.unit;
         let own = match row.of.strip_prefix("fastvm").unwrap_or(&row.of).trim() {
             "" => shown(own, unit),
@@ -101,7 +96,7 @@ impl Line {
                 format!("{}: {}", row.against, shown(other, unit)),
                 own,
                 format!("{ratio:.2}"),
-                limit(must, unit),
+                limit(row.must, unit),
                 verdict(holds).to_owned(),
             ],
             holds,
@@ -136,7 +131,7 @@ fn verdict(holds: Option<bool>) -> &'static str {
 fn limit(must: Must, unit: Unit) -> String {
     match must {
         Must::Nothing => String::new(),
-        Must::Ratio(limit) | Must::Flat(limit) => format!("≤ {limit:.2}"),
+        Must::Ratio(limit) => format!("≤ {limit:.2}"),
         Must::RatioAtLeast(limit) => format!("≥ {limit:.2}"),
         Must::Most(limit) => format!("≤ {}", shown(limit, unit)),
     }

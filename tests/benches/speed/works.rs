@@ -70,27 +70,16 @@ pub(crate) enum Must {
     RatioAtLeast(f64),
     /// At most this, in its unit.
     Most(f64),
-    /// At most so many times the other's, or as many times as with the floor: what makes the bare minimum
-    /// dearer where there is more of it (page faults, cold caches) is the machine's.
-    Flat(f64),
 }
 
 impl Must {
-    /// What it comes to where the floor's is `floor` times the other's.
-    pub(crate) fn beside(self, floor: impl FnOnce() -> f64) -> Self {
-        match self {
-            Self::Flat(limit) => Self::Ratio(limit.max(floor())),
-            must => must,
-        }
-    }
-
     /// Whether it holds. On a machine that is not quiet, a margin can be taken twice.
     pub(crate) fn holds(self, value: f64, ratio: f64, margins: f64) -> Option<bool> {
         // Twice the margin of 1.15 is 1.30.
         let widened = |limit: f64| 1.0 + (limit - 1.0) * margins;
         match self {
             Self::Nothing => None,
-            Self::Ratio(limit) | Self::Flat(limit) => Some(ratio <= widened(limit)),
+            Self::Ratio(limit) => Some(ratio <= widened(limit)),
             Self::RatioAtLeast(limit) if limit <= 1.0 => Some(ratio >= widened(limit)),
             Self::RatioAtLeast(limit) => Some(ratio >= limit / margins),
             Self::Most(limit) => Some(value <= limit * margins),
@@ -515,13 +504,10 @@ fn memory() -> Vec<Work> {
     ]
 }
 
-/// The floor's doer of what the doer of this name does with `fastvm`.
-pub(crate) fn of_floor(name: &str) -> String {
-    format!("{FLOOR} {name}")
-}
-
-/// The cost of an item, as there are more of them.
+/// The cost of an item, as there are more of them, and how that of the floor grows beside it: so much of
+/// it is the machine's.
 fn scaling() -> Vec<Work> {
+    let of_floor = |size: &str| format!("{FLOOR} {size}");
     let work = |name: &str, sizes: [(&str, String); 3]| {
         let [few, some, many] = sizes.each_ref().map(|(size, _)| *size);
         let mut work = Work::new("scaling", name).at_most(5);
@@ -534,7 +520,7 @@ fn scaling() -> Vec<Work> {
         for fewer in [few, some] {
             work = work
                 .row_of(of_floor(many), CPU_EACH, of_floor(fewer), Must::Nothing)
-                .row_of(many, CPU_EACH, fewer, Must::Flat(1.25));
+                .row_of(many, CPU_EACH, fewer, Must::Ratio(1.25));
         }
         work.row_of(many, CPU_EACH, of_floor(many), Must::Nothing)
     };
