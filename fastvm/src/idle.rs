@@ -125,7 +125,7 @@ fn within<T: 'static>(
 /// about, too: it may have gone with it.
 #[allow(
     clippy::manual_async_fn,
-    reason = "the future would hold all it is given twice"
+    reason = "the future would hold all of it twice"
 )]
 pub(crate) fn watched<T>(
     api: &Client,

@@ -43,27 +43,25 @@ fn lock(pipe: &Mutex<Pipe>) -> MutexGuard<'_, Pipe> {
 }
 
 /// Changes it; whom that concerns is woken when the lock is open again.
-fn change(pipe: &Mutex<Pipe>, change: impl FnOnce(&mut Pipe) -> Option<Waker>) {
-    let waiting = change(&mut lock(pipe));
+fn change<T>(pipe: &Mutex<Pipe>, change: impl FnOnce(&mut Pipe) -> (T, Option<Waker>)) -> T {
+    let (answer, waiting) = change(&mut lock(pipe));
     if let Some(waiting) = waiting {
         waiting.wake();
     }
+    answer
 }
 
 impl Inlet {
     /// Puts in all of `pieces`, and answers how many lie there now.
     pub(super) fn put(&self, pieces: &mut Vec<Piece>) -> usize {
-        let mut count = 0;
         change(&self.0, |pipe| {
             let lengths = pieces
                 .iter()
                 .map(|piece| piece.as_ref().map_or(0, Bytes::len));
             pipe.size += lengths.map(|length| length + SIZE_OF_PIECE).sum::<usize>();
             pipe.pieces.append(pieces);
-            count = pipe.pieces.len();
-            pipe.taker.take()
-        });
-        count
+            (pipe.pieces.len(), pipe.taker.take())
+        })
     }
 
     /// Ready when there is room, with whether anybody wants what would be put there. Polled before, it
@@ -85,7 +83,7 @@ impl Drop for Inlet {
     fn drop(&mut self) {
         change(&self.0, |pipe| {
             pipe.is_over = true;
-            pipe.taker.take()
+            ((), pipe.taker.take())
         });
     }
 }
@@ -93,18 +91,16 @@ impl Drop for Inlet {
 impl Outlet {
     /// Takes all that is there, and answers whether that was the end.
     pub(super) fn poll_take(&self, context: &mut Context<'_>, into: &mut Vec<Piece>) -> Poll<bool> {
-        let mut taken = Poll::Pending;
         change(&self.0, |pipe| {
             if pipe.pieces.is_empty() && !pipe.is_over {
                 pipe.taker = Some(context.waker().clone());
-                return None;
+                return (Poll::Pending, None);
             }
             into.append(&mut pipe.pieces);
             let was_full = std::mem::take(&mut pipe.size) >= MOST_BYTES;
-            taken = Poll::Ready(pipe.is_over);
-            pipe.putter.take_if(|_| was_full)
-        });
-        taken
+            let putter = pipe.putter.take_if(|_| was_full);
+            (Poll::Ready(pipe.is_over), putter)
+        })
     }
 }
 
@@ -112,7 +108,7 @@ impl Drop for Outlet {
     fn drop(&mut self) {
         change(&self.0, |pipe| {
             pipe.is_left = true;
-            pipe.putter.take()
+            ((), pipe.putter.take())
         });
     }
 }

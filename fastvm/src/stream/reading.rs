@@ -207,7 +207,8 @@ async fn read(mut body: ByteStream, pieces: Inlet) {
         while ready!(pieces.poll_wanted(context)) {
             let known = read.len();
             let is_over = ready!(poll_all(&mut body, context, &mut read));
-            if are_many && !is_over && is_worth_a_turn(&read, known) {
+            let has_room = read.len() < MOST_AT_A_TIME;
+            if are_many && has_room && !is_over && are_worth_a_turn(&read[known..]) {
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -223,11 +224,11 @@ async fn read(mut body: ByteStream, pieces: Inlet) {
     }
 }
 
-/// Whether hyper gets a turn to bring more before the reader is woken. Where many small pieces come,
-/// a wake-up for each few is what costs most.
-fn is_worth_a_turn(read: &[Piece], known: usize) -> bool {
+/// Whether, after these, hyper gets a turn to bring more before the reader is woken. Where many small
+/// pieces come, a wake-up for each few is what costs most.
+fn are_worth_a_turn(new: &[Piece]) -> bool {
     let is_small = |piece: &Piece| piece.as_ref().is_ok_and(|bytes| bytes.len() < LARGE_PIECE);
-    read.len() < MOST_AT_A_TIME && read.len() > known && read[known..].iter().all(is_small)
+    !new.is_empty() && new.iter().all(is_small)
 }
 
 /// Reads what is left of a body, for nobody. One that does not end is closed with its connection.

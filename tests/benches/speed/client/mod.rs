@@ -17,7 +17,7 @@ type Done<T> = Result<T, Failure>;
 pub(crate) trait Caller: Clone + Send + Sync + Sized + 'static {
     /// A stream that nobody reads on.
     type Open: Send;
-    /// A VM that was listed.
+    /// A VM in a list.
     type Entry: Send;
     /// What there is of a VM to work with.
     type Handle: Send;
@@ -50,6 +50,7 @@ pub(crate) trait Caller: Clone + Send + Sync + Sized + 'static {
     /// So many VMs.
     fn list(&self, count: usize) -> impl Future<Output = Done<Vec<Self::Entry>>> + Send;
 
+    /// Of a VM that was listed.
     fn handle(&self, entry: Self::Entry) -> Self::Handle;
 }
 
